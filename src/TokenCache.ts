@@ -1,0 +1,119 @@
+/**
+ * A source that remembers: one fetch for any number of callers, renewed before it expires, and served until it has.
+ *
+ * The cache is a state machine (`Empty`, `Fresh`, `Stale`, `Refreshing`, `Rejected`, `Failed`, `Closed`). A fetch
+ * belongs to the scope in which the cache was made and never to a caller: callers wait for it and may leave. Nothing is
+ * fetched before the first use.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+import * as Cache from "./internal/cache.js"
+import * as RefreshPolicy from "./RefreshPolicy.js"
+import { RefreshScheduler } from "./RefreshScheduler.js"
+import type * as Token from "./Token.js"
+import type { RequestRejected, TokenError, TokenUnavailable, TransientFailure } from "./TokenError.js"
+import type { TokenSource } from "./TokenSource.js"
+
+/**
+ * What a cache adds to the errors of the source below it: time limit and repeated refusal, closed scope, and a validity
+ * that can't be met.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type CacheError = TransientFailure | TokenUnavailable | RequestRejected
+
+/**
+ * How a cache behaves.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** When renewals start and how failures space out. Default `RefreshPolicy.standard`. */
+  readonly policy?: RefreshPolicy.RefreshPolicy | undefined
+  /**
+   * `background`: renewed by the scheduler whether it is used or not, once it has been used. `onUse`: a use inside the
+   * window starts the renewal. Either way nobody waits while the old token is valid. Default `background`.
+   */
+  readonly schedule?: "background" | "onUse" | undefined
+  /** With `background`: stop renewing when there was no use for so long; the next use starts again. Default never. */
+  readonly idle?: Duration.DurationInput | undefined
+  /** How long one fetch may take before its callers get a `Timeout`. Default: what the source below says. */
+  readonly timeLimit?: Duration.DurationInput | undefined
+  /** What an adaptive policy looks at. Default: what the cache has seen of its own renewals and uses. */
+  readonly statistics?: Effect.Effect<RefreshPolicy.Statistics> | undefined
+}
+
+/**
+ * A cache over one source, closed with the scope. Closing waits for a fetch that can't be interrupted, up to a minute.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <E extends TokenError>(
+  source: TokenSource<E>,
+  options?: Options
+): Effect.Effect<TokenSource<E | CacheError>, never, Scope.Scope | RefreshScheduler> =>
+  Effect.gen(function*() {
+    const cache = new Cache.Cache<E>({
+      inner: source,
+      policy: options?.policy ?? RefreshPolicy.standard,
+      timeLimit: options?.timeLimit === undefined ? source.timeLimit : Duration.decode(options.timeLimit),
+      background: options?.schedule !== "onUse",
+      idle: Duration.toMillis(options?.idle ?? Duration.infinity),
+      statistics: options?.statistics,
+      scheduler: yield* RefreshScheduler,
+      runtime: yield* Effect.runtime<never>(),
+      clock: yield* Effect.clock
+    })
+    yield* Effect.addFinalizer(() => cache.close)
+    return cache
+  })
+
+/**
+ * The same source with a memory.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const cached: {
+  (options?: Options): <E extends TokenError, E2, R>(
+    self: Effect.Effect<TokenSource<E>, E2, R>
+  ) => Effect.Effect<TokenSource<E | CacheError>, E2, R | Scope.Scope | RefreshScheduler>
+  <E extends TokenError, E2, R>(
+    self: Effect.Effect<TokenSource<E>, E2, R>,
+    options?: Options
+  ): Effect.Effect<TokenSource<E | CacheError>, E2, R | Scope.Scope | RefreshScheduler>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  <E extends TokenError, E2, R>(
+    self: Effect.Effect<TokenSource<E>, E2, R>,
+    options?: Options
+  ): Effect.Effect<TokenSource<E | CacheError>, E2, R | Scope.Scope | RefreshScheduler> =>
+    Effect.flatMap(self, (source) => make(source, options))
+)
+
+/**
+ * A face for code outside of Effect: a function that gives a promise of a valid token, without a fiber while one is
+ * held. The promise rejects with the token error.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const toPromise = <E extends TokenError>(
+  source: TokenSource<E>
+): Effect.Effect<() => Promise<Token.Token>> =>
+  Effect.map(Effect.runtime<never>(), (runtime) => {
+    const run = Runtime.runPromise(runtime)
+    return () => {
+      const token = source.peek()
+      return Option.isSome(token) ? Promise.resolve(token.value) : run(source.get)
+    }
+  })

@@ -1,0 +1,314 @@
+/**
+ * A token source is an effect that yields a valid token. Sources are made by constructors, wrapped by small
+ * combinators, and provided as Layers.
+ *
+ * Every constructor is an `Effect` of a source: what a source needs is captured when it is made, so that the source
+ * itself needs nothing. Combinators take and give such effects.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as RefreshScheduler from "./RefreshScheduler.js"
+import * as Token from "./Token.js"
+import { Misconfigured, TokenUnavailable } from "./TokenError.js"
+import type { TokenError } from "./TokenError.js"
+import * as TokenStatus from "./TokenStatus.js"
+
+/**
+ * What a caller asks for beyond "a valid token".
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TokenRequest {
+  /** At least this much must be left of its lifetime. Default 0. */
+  readonly minValidity?: Duration.DurationInput | undefined
+  /** Any token but this one. */
+  readonly supersede?: Token.Token | undefined
+  /** Get a new one, whatever is held and whatever failed before. Default false. */
+  readonly refresh?: boolean | undefined
+  /** Whether a person may be asked to log in. Default true; background renewals say false. */
+  readonly interactive?: boolean | undefined
+}
+
+/**
+ * A source of tokens that fails with `E`. Safe for any number of concurrent callers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TokenSource<out E extends TokenError = TokenError> {
+  /** The name that errors and status show. */
+  readonly name: string
+  /** How long one answer may rightly take; a cache on top gives up after it. */
+  readonly timeLimit: Duration.Duration
+  /** A valid token. */
+  readonly get: Effect.Effect<Token.Token, E>
+  /** A token that meets the request. */
+  readonly request: (request: TokenRequest) => Effect.Effect<Token.Token, E>
+  /** Says that a resource refused this token. Does nothing where another token is held by now. */
+  readonly invalidate: (token: Token.Token) => Effect.Effect<void>
+  /** The valid token that is held now, without waiting and without a fiber; none from sources that hold none. */
+  readonly peek: () => Option.Option<Token.Token>
+  /** What it knows about itself; asks nobody outside. */
+  readonly status: Effect.Effect<TokenStatus.TokenStatus>
+  /** Calls the listener after each change of status until the returned function is called. `TokenStream.changes` reads better. */
+  readonly onChange: (listener: () => void) => () => void
+}
+
+/**
+ * The tag for an app that has a single source. For several, see `Tag`.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const TokenSource: Context.Tag<TokenSource, TokenSource> = Context.GenericTag<TokenSource>(
+  "effect-credentials/TokenSource"
+)
+
+/**
+ * A class for a named source: `class GitHub extends TokenSource.Tag("app/GitHub")<GitHub>() {}`. Its static `layer`
+ * provides it, and its static `get` is a token from it.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> =>
+  class extends Context.Tag(id)<Self, TokenSource>() {
+    static readonly get: Effect.Effect<Token.Token, TokenError, Self> = Effect.flatMap(
+      this as unknown as Context.Tag<Self, TokenSource>,
+      (source) => source.get
+    )
+    static readonly layer = <E, R>(source: Effect.Effect<TokenSource, E, R>): LayerOf<Self, E, R> =>
+      layer(this as unknown as Context.Tag<Self, TokenSource>, source)
+  } as unknown as TagClass<Self, Id>
+
+/**
+ * The type of a class made by `Tag`.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, TokenSource> {
+  /** A valid token from the source in the context. */
+  readonly get: Effect.Effect<Token.Token, TokenError, Self>
+  /** The Layer that provides it. */
+  readonly layer: <E, R>(source: Effect.Effect<TokenSource, E, R>) => LayerOf<Self, E, R>
+}
+
+/**
+ * The Layer of a source: its scope and its scheduler come with it.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export type LayerOf<Self, E, R> = Layer.Layer<
+  Self,
+  E,
+  Exclude<Exclude<R, Scope.Scope>, RefreshScheduler.RefreshScheduler>
+>
+
+/**
+ * What `make` takes: the two things that every source has, and what differs from a source without memory.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<E extends TokenError> extends Partial<Omit<TokenSource<E>, "get" | "name">> {
+  readonly name: string
+  readonly request: (request: TokenRequest) => Effect.Effect<Token.Token, E>
+}
+
+/**
+ * A source from a function. Without more, it holds nothing: it has no `peek`, nothing to invalidate, never changes,
+ * and its time limit is 30 seconds.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <E extends TokenError>(options: Options<E>): TokenSource<E> => ({
+  timeLimit: defaultTimeLimit,
+  get: options.request({}),
+  invalidate: () => Effect.void,
+  peek: Option.none,
+  status: Effect.succeed(TokenStatus.make({ source: options.name, health: "Available" })),
+  onChange: () => () => {},
+  ...options
+})
+
+const defaultTimeLimit = Duration.seconds(30)
+
+/**
+ * A source that always gives the same token. An empty or blank one is `Misconfigured` when the source is made, so it
+ * is never sent.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const staticToken = (
+  value: Redacted.Redacted<string>,
+  options?: { readonly name?: string | undefined; readonly type?: string | undefined }
+): Effect.Effect<TokenSource<never>, Misconfigured> => {
+  const name = options?.name ?? "static token"
+  const trimmed = Redacted.value(value).trim()
+  if (trimmed === "") return Effect.fail(emptySecret(name))
+  const token = Token.make({ value: Redacted.make(trimmed), type: options?.type })
+  return Effect.succeed(make({
+    name,
+    request: () => Effect.succeed(token),
+    peek: () => Option.some(token),
+    status: Effect.succeed(
+      TokenStatus.make({ source: name, health: "Healthy", token: TokenStatus.describe(token) })
+    )
+  }))
+}
+
+const emptySecret = (name: string): Misconfigured =>
+  new Misconfigured({
+    source: name,
+    reason: "EmptySecret",
+    detail: "the secret is empty or blank",
+    hint: "Give the key itself, or leave this source out."
+  })
+
+/**
+ * An API key: a static token under the name that people use for it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const apiKey = (
+  key: Redacted.Redacted<string>,
+  options?: { readonly name?: string | undefined }
+): Effect.Effect<TokenSource<never>, Misconfigured> => staticToken(key, { name: options?.name ?? "API key" })
+
+/**
+ * A source that reads the first of these configuration names that is set and not blank, anew on each call, through the
+ * `ConfigProvider` in force when the source is made. Unset and blank are both `TokenUnavailable`; a provider that
+ * can't answer is `Misconfigured`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const env = (
+  names: string | readonly [string, ...ReadonlyArray<string>],
+  options?: { readonly name?: string | undefined }
+): Effect.Effect<TokenSource<TokenUnavailable | Misconfigured>> => {
+  const all = typeof names === "string" ? [names] : names
+  const name = options?.name ?? `environment ${all.join(", ")}`
+  return Effect.configProviderWith((provider) => {
+    const read = Effect.withConfigProvider(readFirst(all, name), provider)
+    return Effect.succeed(make({ name, request: () => read, status: statusOf(name, read) }))
+  })
+}
+
+const readFirst = (
+  names: ReadonlyArray<string>,
+  source: string
+): Effect.Effect<Token.Token, TokenUnavailable | Misconfigured> =>
+  Effect.flatMap(Effect.forEach(names, (name) => readName(name, source)), (found) => {
+    const value = found.find((text) => text !== undefined && text !== "")
+    return value === undefined
+      ? Effect.fail(notSet(source, names, found))
+      : Effect.succeed(Token.make({ value: Redacted.make(value) }))
+  })
+
+const readName = (name: string, source: string): Effect.Effect<string | undefined, Misconfigured> =>
+  Config.redacted(name).pipe(
+    Effect.map((value): string | undefined => Redacted.value(value).trim()),
+    Effect.catchIf(ConfigError.isMissingDataOnly, () => Effect.sync(() => undefined)),
+    Effect.mapError(() => unreadable(name, source))
+  )
+
+const unreadable = (name: string, source: string): Misconfigured =>
+  new Misconfigured({
+    source,
+    reason: "InvalidOption",
+    detail: `the configuration provider could not read ${name}`,
+    hint: "Check the ConfigProvider that this program runs with."
+  })
+
+const notSet = (
+  source: string,
+  names: ReadonlyArray<string>,
+  found: ReadonlyArray<string | undefined>
+): TokenUnavailable => {
+  const states = names.map((name, index) => `${name} is ${found[index] === undefined ? "not set" : "blank"}`)
+  return new TokenUnavailable({
+    source,
+    reason: found.every((text) => text === undefined) ? "NotConfigured" : "Blank",
+    detail: states.join(", "),
+    hint: `Set ${names.join(" or ")} to use it.`,
+    tiers: []
+  })
+}
+
+const statusOf = (
+  source: string,
+  read: Effect.Effect<Token.Token, TokenError>
+): Effect.Effect<TokenStatus.TokenStatus> =>
+  Effect.match(read, {
+    onFailure: (failure) => TokenStatus.make({ source, health: "Unavailable", failure }),
+    onSuccess: () => TokenStatus.make({ source, health: "Available" })
+  })
+
+/**
+ * What `fromEffect` takes beside the fetch.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FetchOptions {
+  /** The name that errors and status show. Default `fetch`. */
+  readonly name?: string | undefined
+  /** How long one fetch may rightly take. Default 30 seconds. A cache on top enforces it. */
+  readonly timeLimit?: Duration.DurationInput | undefined
+}
+
+/**
+ * A source over any effect that fetches a token; each call runs it. `TokenCache.cached` makes it remember.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromEffect = <E extends TokenError, R = never>(
+  fetch: Effect.Effect<Token.Token, E, R>,
+  options?: FetchOptions
+): Effect.Effect<TokenSource<E>, never, R> =>
+  Effect.contextWith((context: Context.Context<R>) => {
+    const provided = Effect.provide(fetch, context)
+    return make({
+      name: options?.name ?? "fetch",
+      timeLimit: options?.timeLimit === undefined ? defaultTimeLimit : Duration.decode(options.timeLimit),
+      request: () => provided
+    })
+  })
+
+/**
+ * A new token whatever is held and whatever failed before, joined with a renewal that is already in flight.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const refresh = <E extends TokenError>(self: TokenSource<E>): Effect.Effect<Token.Token, E> =>
+  self.request({ refresh: true })
+
+/**
+ * The Layer that provides a source under a tag, with the scope and the scheduler that it needs. All such Layers of one
+ * program share one scheduler.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <Self, E, R>(
+  tag: Context.Tag<Self, TokenSource>,
+  source: Effect.Effect<TokenSource, E, R>
+): LayerOf<Self, E, R> => Layer.scoped(tag, source).pipe(Layer.provide(RefreshScheduler.layer))

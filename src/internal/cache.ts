@@ -1,0 +1,333 @@
+/**
+ * The machine behind `TokenCache`: every transition is one synchronous step that writes the state, the cell that the
+ * hot path reads, and the deadline of the scheduler.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Runtime from "effect/Runtime"
+import type * as RefreshPolicy from "../RefreshPolicy.js"
+import type * as RefreshScheduler from "../RefreshScheduler.js"
+import * as Token from "../Token.js"
+import type { TokenError } from "../TokenError.js"
+import type { TokenRequest, TokenSource } from "../TokenSource.js"
+import type * as TokenStatus from "../TokenStatus.js"
+import * as Errors from "./cacheErrors.js"
+import type { CacheError } from "./cacheErrors.js"
+import * as State from "./cacheState.js"
+import { statusOf } from "./cacheStatus.js"
+import * as Transition from "./cacheTransition.js"
+import * as Usage from "./cacheUsage.js"
+
+/** What one cache works with. */
+export interface Settings<E extends TokenError> {
+  readonly inner: TokenSource<E>
+  readonly policy: RefreshPolicy.RefreshPolicy
+  readonly timeLimit: Duration.Duration
+  readonly background: boolean
+  /** Milliseconds. */
+  readonly idle: number
+  readonly statistics: Effect.Effect<RefreshPolicy.Statistics> | undefined
+  readonly scheduler: RefreshScheduler.Service
+  readonly runtime: Runtime.Runtime<never>
+  readonly clock: Clock.Clock
+}
+
+/** How a fetch is started. */
+interface Start {
+  readonly interactive: boolean
+  readonly scheduled: boolean
+  readonly request: TokenRequest
+}
+
+/** A clock that moved back by more than this makes every remembered instant doubtful, in milliseconds. */
+const clockTolerance = 5_000
+/** The longest that closing waits for a fetch that can't be interrupted. */
+const closeLimit = Duration.minutes(1)
+
+const empty: State.Empty = { _tag: "Empty" }
+
+export class Cache<E extends TokenError> implements TokenSource<E | CacheError>, RefreshScheduler.Task {
+  dueAt = Infinity
+  place = -1
+  readonly get: Effect.Effect<Token.Token, E | CacheError>
+
+  private readonly settings: Settings<E>
+  private readonly usage: Usage.Usage | undefined
+  private state: State.CacheState<E | CacheError> = empty
+  private generation = 0
+  private listeners: Set<() => void> | undefined = undefined
+  /** The cell of the hot path: `ready` holds from `since` until `until`. */
+  private ready: Exit.Exit<Token.Token, E | CacheError> | undefined = undefined
+  private since = -Infinity
+  private until = -Infinity
+
+  constructor(settings: Settings<E>) {
+    this.settings = settings
+    const counted = settings.policy.adaptive || settings.idle !== Infinity
+    this.usage = counted ? Usage.make() : undefined
+    this.get = counted ? this.countedGet() : this.plainGet()
+  }
+
+  get name(): string {
+    return this.settings.inner.name
+  }
+
+  get timeLimit(): Duration.Duration {
+    return this.settings.timeLimit
+  }
+
+  private plainGet(): Effect.Effect<Token.Token, E | CacheError> {
+    return Effect.clockWith((clock) => this.answer(clock.unsafeCurrentTimeMillis()))
+  }
+
+  private countedGet(): Effect.Effect<Token.Token, E | CacheError> {
+    return Effect.clockWith((clock) => {
+      const now = clock.unsafeCurrentTimeMillis()
+      if (this.usage !== undefined) Usage.countUse(this.usage, now)
+      return this.answer(now)
+    })
+  }
+
+  private answer(now: number): Effect.Effect<Token.Token, E | CacheError> {
+    return now < this.until && now >= this.since && this.ready !== undefined ? this.ready : this.slow(now)
+  }
+
+  peek(): Option.Option<Token.Token> {
+    const now = this.settings.clock.unsafeCurrentTimeMillis()
+    return now < this.until && now >= this.since && this.ready !== undefined && Exit.isSuccess(this.ready)
+      ? Option.some(this.ready.value)
+      : Option.none()
+  }
+
+  /** Something has to happen: a renewal is due, or there is nothing to give. */
+  private slow(now: number): Effect.Effect<Token.Token, E | CacheError> {
+    const state = this.state
+    if (state._tag === "Closed") return state.exit
+    const token = State.served(state, now)
+    if (token === undefined) return this.gate(now) ?? this.join(now, interactive).result
+    if (state._tag !== "Refreshing") this.begin(now, background)
+    return Exit.succeed(token)
+  }
+
+  /** The failure that callers get without a new try, while it is remembered. */
+  private gate(now: number): Exit.Exit<never, E | CacheError> | undefined {
+    const failure = State.failureOf(this.state)
+    return failure !== undefined && now < failure.gateUntil && now >= this.since ? failure.exit : undefined
+  }
+
+  request(request: TokenRequest): Effect.Effect<Token.Token, E | CacheError> {
+    return Effect.clockWith((clock) => {
+      const now = clock.unsafeCurrentTimeMillis()
+      if (this.usage !== undefined) Usage.countUse(this.usage, now)
+      return this.meet(request, now, 1)
+    })
+  }
+
+  private meet(
+    request: TokenRequest,
+    now: number,
+    tries: number
+  ): Effect.Effect<Token.Token, E | CacheError> {
+    if (this.state._tag === "Closed") return this.state.exit
+    const start = { interactive: request.interactive !== false, scheduled: false, request }
+    if (request.refresh === true) return this.join(now, start).result
+    const token = State.served(this.state, now)
+    const minValidity = request.minValidity === undefined ? 0 : Duration.toMillis(request.minValidity)
+    const wanted = token !== undefined && !isSuperseded(token, request)
+    if (wanted && Token.isValidFor(token, now, minValidity)) return this.answer(now)
+    if (wanted && Token.lifetime(token) < minValidity) return Errors.shortLived(this.name, token, minValidity)
+    const gated = this.gate(now)
+    if (gated !== undefined) return gated
+    if (tries < 0) return Errors.unmet(this.name)
+    const flight = this.join(now, start)
+    return Effect.zipRight(
+      flight.result,
+      Effect.clockWith((clock) => this.meet(request, clock.unsafeCurrentTimeMillis(), tries - 1))
+    )
+  }
+
+  /** The fetch that is in flight, or a new one. */
+  private join(now: number, start: Start): State.Flight<E | CacheError> {
+    return this.state._tag === "Refreshing" ? this.state.flight : this.begin(now, start)
+  }
+
+  /** Writes "in flight" and forks the fetch in one step, so that no interruption can come between. */
+  private begin(now: number, start: Start): State.Flight<E | CacheError> {
+    const before = this.state
+    const done = Deferred.unsafeMake<Token.Token, E | CacheError>(FiberId.none)
+    const flight: State.Flight<E | CacheError> = {
+      done,
+      result: start.interactive ? Deferred.await(done) : this.orAskAPerson(Deferred.await(done)),
+      startedAt: now,
+      deadline: now + Duration.toMillis(this.settings.timeLimit),
+      scheduled: start.scheduled,
+      interactive: start.interactive,
+      fiber: undefined
+    }
+    const held = State.served(before, now)
+    const rejected = State.rejectedOf(before)
+    const failures = State.failureOf(before)?.count ?? 0
+    const rejections = State.rejectionsOf(before)
+    this.become({ _tag: "Refreshing", held, rejected, rejections, failures, flight }, now)
+    flight.fiber = Runtime.runFork(this.settings.runtime)(this.fetch(flight, start, rejected ?? held))
+    return flight
+  }
+
+  /** Someone who joined a background fetch can do what it could not: let a person log in. */
+  private orAskAPerson(
+    result: Effect.Effect<Token.Token, E | CacheError>
+  ): Effect.Effect<Token.Token, E | CacheError> {
+    return Effect.catchAll(
+      result,
+      (error) => error._tag === "TransientFailure" ? Effect.fail(error) : this.get
+    )
+  }
+
+  private fetch(
+    flight: State.Flight<E | CacheError>,
+    start: Start,
+    supersede: Token.Token | undefined
+  ): Effect.Effect<void> {
+    const { inner } = this.settings
+    const plain = supersede === undefined && start.interactive && start.request.refresh !== true
+    const fetched = plain
+      ? inner.get
+      : inner.request({ supersede, interactive: start.interactive, refresh: start.request.refresh })
+    return Effect.ignore(
+      Effect.onExit(
+        fetched,
+        (exit) =>
+          Effect.flatMap(
+            this.statistics,
+            (statistics) => Effect.map(Random.next, (random) => this.settle(flight, exit, statistics, random))
+          )
+      )
+    )
+  }
+
+  private get statistics(): Effect.Effect<RefreshPolicy.Statistics> {
+    return this.settings.statistics ?? Effect.sync(() => Usage.statistics(this.usage))
+  }
+
+  /** The fetch has ended: everyone who waits gets the outcome, and the state follows from it. */
+  private settle(
+    flight: State.Flight<E | CacheError>,
+    exit: Exit.Exit<Token.Token, E>,
+    statistics: RefreshPolicy.Statistics,
+    random: number
+  ): void {
+    const now = this.settings.clock.unsafeCurrentTimeMillis()
+    const state = this.state
+    let outcome: Exit.Exit<Token.Token, E | CacheError> = Exit.isSuccess(exit)
+      ? exit
+      : Errors.closed(this.name)
+    if (state._tag === "Refreshing" && state.flight === flight) {
+      const { name, generation } = this
+      const { policy } = this.settings
+      const settled = Transition.settle(state, exit, { name, policy, generation, now, statistics, random })
+      if (this.usage !== undefined) {
+        Usage.countRenewal(this.usage, now - flight.startedAt, Exit.isSuccess(settled.outcome))
+      }
+      outcome = settled.outcome
+      this.generation = settled.generation
+      this.become(settled.next, now)
+    }
+    Deferred.unsafeDone(flight.done, outcome)
+    if (flight.scheduled) this.settings.scheduler.finished()
+  }
+
+  invalidate(token: Token.Token): Effect.Effect<void> {
+    const drop = Effect.flatMap(
+      Effect.all([Effect.clock, Random.next]),
+      ([clock, random]) => Effect.sync(() => this.drop(token, clock.unsafeCurrentTimeMillis(), random))
+    )
+    return Effect.zipRight(drop, this.settings.inner.invalidate(token))
+  }
+
+  private drop(token: Token.Token, now: number, random: number): void {
+    const { name, state } = this
+    const next = Transition.reject(state, token, { name, policy: this.settings.policy, now, random })
+    if (next !== state) this.become(next, now)
+  }
+
+  onDue(now: number): boolean {
+    const state = this.state
+    if (state._tag === "Refreshing") {
+      state.flight.fiber?.unsafeInterruptAsFork(FiberId.none)
+      return false
+    }
+    if (this.isIdle(now)) return false
+    this.begin(now, scheduled)
+    return true
+  }
+
+  private isIdle(now: number): boolean {
+    return this.usage !== undefined && now - this.usage.lastUsedAt >= this.settings.idle
+  }
+
+  /** The one place that changes the state. */
+  private become(next: State.CacheState<E | CacheError>, now: number): void {
+    this.state = next
+    this.ready = State.readyOf(next)
+    this.until = State.untilOf(next)
+    this.since = next._tag === "Closed" ? -Infinity : now - clockTolerance
+    this.schedule(next)
+    this.listeners?.forEach((listener) => listener())
+  }
+
+  private schedule(next: State.CacheState<E | CacheError>): void {
+    const { background, scheduler } = this.settings
+    if (next._tag === "Refreshing") scheduler.giveUpAt(this, next.flight.deadline)
+    else if (!background) scheduler.cancel(this)
+    else if (next._tag === "Fresh") scheduler.renewAt(this, next.renewAt)
+    else if (next._tag === "Stale" || next._tag === "Failed") {
+      scheduler.renewAt(this, Errors.isTransient(next.failure.exit) ? next.failure.retryAt : Infinity)
+    } else scheduler.cancel(this)
+  }
+
+  onChange(listener: () => void): () => void {
+    const entry = () => listener()
+    this.listeners = (this.listeners ?? new Set()).add(entry)
+    const below = this.settings.inner.onChange(listener)
+    return () => {
+      this.listeners?.delete(entry)
+      below()
+    }
+  }
+
+  get status(): Effect.Effect<TokenStatus.TokenStatus> {
+    return Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) => Effect.map(this.settings.inner.status, (inner) => statusOf(this.name, this.state, inner, now))
+    )
+  }
+
+  /** Ends it: callers that wait get the result of the fetch if it still comes, else `TokenUnavailable`. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    const state = this.state
+    this.become({ _tag: "Closed", exit: Errors.closed(this.name) }, 0)
+    if (state._tag !== "Refreshing" || state.flight.fiber === undefined) return Effect.void
+    const { done, fiber } = state.flight
+    return Fiber.interruptFork(fiber).pipe(
+      Effect.zipRight(Effect.timeoutOption(Effect.interruptible(Fiber.await(fiber)), closeLimit)),
+      Effect.zipRight(Deferred.complete(done, Errors.closed(this.name))),
+      Effect.asVoid
+    )
+  })
+}
+
+const isSuperseded = (token: Token.Token, request: TokenRequest): boolean =>
+  request.supersede !== undefined && Token.isSame(token, request.supersede)
+
+const interactive: Start = { interactive: true, scheduled: false, request: {} }
+const background: Start = { interactive: false, scheduled: false, request: {} }
+const scheduled: Start = { interactive: false, scheduled: true, request: {} }

@@ -1,0 +1,115 @@
+/**
+ * The transitions of a cache that take thought, as pure functions: what follows from the end of a fetch, and from a
+ * token that a resource refused.
+ *
+ * @since 0.1.0
+ */
+import * as Exit from "effect/Exit"
+import * as RefreshPolicy from "../RefreshPolicy.js"
+import * as Token from "../Token.js"
+import type { TokenError } from "../TokenError.js"
+import * as Errors from "./cacheErrors.js"
+import type { CacheError } from "./cacheErrors.js"
+import * as State from "./cacheState.js"
+
+/** The least time between two renewals in the background, in milliseconds. */
+const minSpacing = 100
+/** A token that is refused within this time of its receipt counts as refused while fresh, in milliseconds. */
+const freshness = 60_000
+
+/** What a transition looks at beside the state. Instants are Unix milliseconds, `random` is from 0 to 1. */
+export interface Circumstances {
+  readonly name: string
+  readonly policy: RefreshPolicy.RefreshPolicy
+  readonly now: number
+  readonly random: number
+}
+
+/** What the end of a fetch needs to know beyond that. */
+export interface Arrival extends Circumstances {
+  readonly statistics: RefreshPolicy.Statistics
+  /** The generation of the last token. */
+  readonly generation: number
+}
+
+/** The end of a fetch: what callers get, and what is remembered. */
+export interface Settled<E extends TokenError> {
+  readonly next: State.CacheState<E | CacheError>
+  readonly outcome: Exit.Exit<Token.Token, E | CacheError>
+  readonly generation: number
+}
+
+/** A fetch has ended. */
+export const settle = <E extends TokenError>(
+  state: State.Refreshing<E | CacheError>,
+  exit: Exit.Exit<Token.Token, E>,
+  at: Arrival
+): Settled<E> => {
+  const { generation } = at
+  const checked = Errors.check(at.name, exit, at.now, state.flight.deadline)
+  if (Exit.isFailure(checked)) {
+    const outcome = Exit.failCause(checked.cause)
+    return { next: failed(state, outcome, at), outcome, generation }
+  }
+  if (state.rejected !== undefined && Token.isSame(state.rejected, checked.value)) {
+    const next = rejected(state.rejected, state.rejections + 1, at)
+    return { next, outcome: next.failure.exit, generation }
+  }
+  const next = fresh(state, checked.value, at)
+  return { next, outcome: Exit.succeed(next.token), generation: next.token.generation }
+}
+
+const fresh = <E extends TokenError>(
+  state: State.Refreshing<E | CacheError>,
+  fetched: Token.Token,
+  at: Arrival
+): State.Fresh => {
+  const known = state.held !== undefined && Token.isSame(state.held, fetched)
+  const token = Token.withGeneration(fetched, Math.max(fetched.generation, at.generation + (known ? 0 : 1)))
+  const renewAt = RefreshPolicy.renewAt(at.policy, token, at.statistics, at.random)
+  return {
+    _tag: "Fresh",
+    token,
+    renewAt: Math.max(renewAt, at.now + minSpacing),
+    rejections: state.rejections
+  }
+}
+
+const failed = <E extends TokenError>(
+  state: State.Refreshing<E | CacheError>,
+  exit: Exit.Exit<never, E | CacheError>,
+  at: Circumstances
+): State.CacheState<E | CacheError> => {
+  const count = state.failures + 1
+  const retryAt = RefreshPolicy.retryAt(at.policy, at.now, count, at.random, Errors.askedRetryAt(exit))
+  const mayAsk = !state.flight.interactive && !Errors.isTransient(exit)
+  const failure = { exit, count, retryAt, gateUntil: mayAsk ? at.now : retryAt }
+  const token = State.served(state, at.now)
+  return token === undefined
+    ? { _tag: "Failed", failure, rejected: state.rejected, rejections: state.rejections }
+    : { _tag: "Stale", token, failure, rejections: state.rejections }
+}
+
+/** The first time a new token is fetched at once; again and again, ever later. */
+const rejected = (token: Token.Token, rejections: number, at: Circumstances): State.Rejected<CacheError> => {
+  const retryAt = rejections <= 1
+    ? at.now
+    : RefreshPolicy.retryAt(at.policy, at.now, rejections - 1, at.random, undefined)
+  const exit = Errors.rejectedWhileFresh(at.name, retryAt)
+  return { _tag: "Rejected", token, rejections, failure: { exit, count: 0, retryAt, gateUntil: retryAt } }
+}
+
+/** A resource refused this token: nothing changes unless it is the one that is served. */
+export const reject = <E extends TokenError>(
+  state: State.CacheState<E | CacheError>,
+  token: Token.Token,
+  at: Circumstances
+): State.CacheState<E | CacheError> => {
+  const held = State.served(state, at.now)
+  if (held === undefined || !Token.isSame(held, token)) return state
+  const soon = at.now - held.issuedAt < Math.min(freshness, Token.lifetime(held) / 2)
+  const rejections = soon ? State.rejectionsOf(state) + 1 : 1
+  return state._tag === "Refreshing"
+    ? { ...state, held: undefined, rejected: held, rejections }
+    : rejected(held, rejections, at)
+}
