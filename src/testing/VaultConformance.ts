@@ -1,0 +1,362 @@
+/**
+ * The conformance suite for vaults: what every backend must do, as named effects that any test runner can
+ * run. Each case works under keys of its own and removes them, so that it may run against a store that holds
+ * other things. The cases need a real clock.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import type * as Vault from "../vault/Vault.js"
+import type { VaultError } from "../vault/Vault.js"
+import {
+  comparing,
+  define,
+  expect,
+  expectError,
+  expectValue,
+  leasing,
+  listing,
+  notComparing,
+  notLeasing,
+  onKey,
+  readOnly,
+  secret,
+  versionOf,
+  writable
+} from "./internal/vaultCase.js"
+import type { Case } from "./internal/vaultCase.js"
+import { hostileKeys, hostileValues } from "./internal/vaultHostile.js"
+
+export type { Case } from "./internal/vaultCase.js"
+export { ConformanceFailure } from "./internal/vaultCase.js"
+
+const increments = 20
+
+/** Adds one to the number that is stored, as often as it takes. */
+const increment = (vault: Vault.Service, key: string): Effect.Effect<void, VaultError> =>
+  Effect.flatMap(vault.get(key), (entry) => {
+    const next = secret(String(
+      1 + Number(Option.match(entry, {
+        onNone: () => 0,
+        onSome: ({ value }) => Redacted.value(value)
+      }))
+    ))
+    const write = vault.compareAndSet(key, Option.map(entry, ({ version }) => version), next)
+    return Effect.zipRight(Effect.yieldNow(), write)
+  }).pipe(Effect.retry({ while: (error) => error._tag === "Conflict" }), Effect.asVoid)
+
+/** The same without compare-and-set: right only if nobody else does it at the same time. */
+const incrementBlindly = (vault: Vault.Service, key: string): Effect.Effect<void, VaultError> =>
+  Effect.gen(function*() {
+    const entry = yield* vault.get(key)
+    yield* Effect.yieldNow()
+    const count = Option.match(entry, {
+      onNone: () => 0,
+      onSome: ({ value }) => Number(Redacted.value(value))
+    })
+    yield* vault.set(key, secret(String(count + 1)))
+  })
+
+const briefly = { term: "30 seconds", wait: "50 millis" } as const
+const patiently = { term: "30 seconds", wait: "20 seconds" } as const
+
+const reading: ReadonlyArray<Case> = [
+  define(
+    "a missing key is None, not an error",
+    () => true,
+    (vault) => expectValue(vault, "conformance/never written", undefined)
+  ),
+  define(
+    "an empty key is Unsupported",
+    () => true,
+    (vault) => expectError(vault.get(""), "Unsupported", "get")
+  ),
+  define(
+    "a key of 513 characters is Unsupported",
+    () => true,
+    (vault) => expectError(vault.get("x".repeat(513)), "Unsupported", "get")
+  ),
+  define("a read-only vault refuses every write as Unsupported", readOnly, (vault) =>
+    Effect.all([
+      expectError(vault.set("conformance", secret("v")), "Unsupported", "set"),
+      expectError(
+        vault.compareAndSet("conformance", Option.none(), secret("v")),
+        "Unsupported",
+        "compareAndSet"
+      ),
+      expectError(vault.remove("conformance"), "Unsupported", "remove")
+    ], { discard: true }))
+]
+
+const writing: ReadonlyArray<Case> = [
+  onKey(
+    "what was set is got",
+    writable,
+    (vault, key) => Effect.zipRight(vault.set(key, secret("one")), expectValue(vault, key, "one"))
+  ),
+  onKey("a later set wins", writable, (vault, key) =>
+    Effect.gen(function*() {
+      yield* vault.set(key, secret("one"))
+      yield* vault.set(key, secret("two"))
+      yield* expectValue(vault, key, "two")
+    })),
+  onKey("hostile values come back unchanged", writable, (vault, key) =>
+    Effect.forEach(
+      hostileValues(vault.capabilities.maxValueBytes),
+      (value) => Effect.zipRight(vault.set(key, secret(value)), expectValue(vault, key, value)),
+      { discard: true }
+    )),
+  define("hostile keys are different keys", writable, (vault) =>
+    Effect.gen(function*() {
+      yield* Effect.forEach(hostileKeys, (key, index) => vault.set(key, secret(`value ${index}`)))
+      yield* Effect.forEach(hostileKeys, (key, index) => expectValue(vault, key, `value ${index}`))
+    }).pipe(Effect.ensuring(Effect.forEach(hostileKeys, (key) => Effect.ignore(vault.remove(key)))))),
+  onKey(
+    "a value over the declared bound is Unsupported and changes nothing",
+    ({ maxValueBytes, writable }) => writable && maxValueBytes <= 8 * 1024 * 1024,
+    (vault, key) =>
+      Effect.gen(function*() {
+        yield* vault.set(key, secret("before"))
+        const tooLong = secret("k".repeat(vault.capabilities.maxValueBytes + 1))
+        yield* expectError(vault.set(key, tooLong), "Unsupported", "set")
+        yield* expectValue(vault, key, "before")
+      })
+  ),
+  onKey("set tells the version that get tells", writable, (vault, key) =>
+    Effect.gen(function*() {
+      const version = yield* vault.set(key, secret("one"))
+      yield* expect(version === (yield* versionOf(vault, key)), "set and get must tell the same version")
+      yield* expect(version === (yield* versionOf(vault, key)), "reading must not change the version")
+    })),
+  onKey("every write makes a new version", writable, (vault, key) =>
+    Effect.gen(function*() {
+      const versions = yield* Effect.replicateEffect(vault.set(key, secret("same")), 3)
+      yield* vault.remove(key)
+      const again = yield* vault.set(key, secret("same"))
+      yield* expect(new Set([...versions, again]).size === 4, "two writes must never have the same version")
+    })),
+  onKey("removing is idempotent", writable, (vault, key) =>
+    Effect.gen(function*() {
+      yield* vault.set(key, secret("one"))
+      yield* vault.remove(key)
+      yield* expectValue(vault, key, undefined)
+      yield* vault.remove(key)
+    })),
+  onKey(
+    "an interrupted set has happened in whole or not at all",
+    writable,
+    (vault, key) =>
+      Effect.forEach(Array.from({ length: 20 }, (_, yields) => yields), (yields) =>
+        Effect.gen(function*() {
+          const size = Math.min(100_000, vault.capabilities.maxValueBytes)
+          yield* vault.set(key, secret("old"))
+          const writer = yield* Effect.fork(vault.set(key, secret("n".repeat(size))))
+          yield* Effect.forEach(Array.from({ length: yields }), () => Effect.yieldNow())
+          yield* Fiber.interrupt(writer)
+          const entry = yield* vault.get(key)
+          const value = Option.match(entry, {
+            onNone: () => "",
+            onSome: ({ value }) => Redacted.value(value)
+          })
+          yield* expect(
+            value === "old" || value === "n".repeat(size),
+            "an interrupted set left a torn or no value"
+          )
+        }), { discard: true })
+  )
+]
+
+const comparingCases: ReadonlyArray<Case> = [
+  onKey("compareAndSet writes at the expected version", comparing, (vault, key) =>
+    Effect.gen(function*() {
+      const first = yield* vault.set(key, secret("one"))
+      const second = yield* vault.compareAndSet(key, Option.some(first), secret("two"))
+      yield* expectValue(vault, key, "two")
+      yield* expect(
+        second === (yield* versionOf(vault, key)),
+        "compareAndSet and get must tell the same version"
+      )
+    })),
+  onKey(
+    "compareAndSet at an old version is a Conflict and changes nothing",
+    comparing,
+    (vault, key) =>
+      Effect.gen(function*() {
+        const first = yield* vault.set(key, secret("one"))
+        yield* vault.set(key, secret("two"))
+        yield* expectError(
+          vault.compareAndSet(key, Option.some(first), secret("three")),
+          "Conflict",
+          "compareAndSet"
+        )
+        yield* expectValue(vault, key, "two")
+      })
+  ),
+  onKey("compareAndSet on nothing creates once", comparing, (vault, key) =>
+    Effect.gen(function*() {
+      yield* vault.compareAndSet(key, Option.none(), secret("one"))
+      yield* expectError(vault.compareAndSet(key, Option.none(), secret("two")), "Conflict", "compareAndSet")
+      yield* expectValue(vault, key, "one")
+    })),
+  onKey("compareAndSet on what was removed is a Conflict", comparing, (vault, key) =>
+    Effect.gen(function*() {
+      const first = yield* vault.set(key, secret("one"))
+      yield* vault.remove(key)
+      yield* expectError(
+        vault.compareAndSet(key, Option.some(first), secret("two")),
+        "Conflict",
+        "compareAndSet"
+      )
+      yield* expectValue(vault, key, undefined)
+    })),
+  onKey("remove by version removes that version only", comparing, (vault, key) =>
+    Effect.gen(function*() {
+      const first = yield* vault.set(key, secret("one"))
+      const second = yield* vault.set(key, secret("two"))
+      yield* expectError(vault.remove(key, { version: first }), "Conflict", "remove")
+      yield* expectValue(vault, key, "two")
+      yield* vault.remove(key, { version: second })
+      yield* expectValue(vault, key, undefined)
+    })),
+  onKey("concurrent compareAndSet loses no update", comparing, (vault, key) =>
+    Effect.zipRight(
+      Effect.all(Effect.replicate(increment(vault, key), increments), {
+        concurrency: "unbounded",
+        discard: true
+      }),
+      expectValue(vault, key, String(increments))
+    )),
+  define("without compare-and-set both forms of it are Unsupported", notComparing, (vault) =>
+    Effect.all([
+      expectError(
+        vault.compareAndSet("conformance", Option.none(), secret("v")),
+        "Unsupported",
+        "compareAndSet"
+      ),
+      expectError(vault.remove("conformance", { version: "1" }), "Unsupported", "remove")
+    ], { discard: true }))
+]
+
+const listingCases: ReadonlyArray<Case> = [
+  define("list gives exactly the keys with the prefix", listing, (vault) => {
+    const keys = ["list/one", "list/two", "list%", "LIST/one", `list/${"y".repeat(480)}`].map((key) =>
+      `conformance/${key}`
+    )
+    return Effect.gen(function*() {
+      yield* Effect.forEach(keys, (key) => vault.set(key, secret("v")))
+      const found = Array.from(yield* vault.list("conformance/list/")).sort()
+      const expected = keys.filter((key) => key.startsWith("conformance/list/")).sort()
+      yield* expect(
+        JSON.stringify(found) === JSON.stringify(expected),
+        "list must give exactly the keys with the prefix"
+      )
+    }).pipe(Effect.ensuring(Effect.forEach(keys, (key) => Effect.ignore(vault.remove(key)))))
+  }),
+  onKey("list knows what was removed", listing, (vault, key) =>
+    Effect.gen(function*() {
+      yield* vault.set(key, secret("v"))
+      yield* vault.remove(key)
+      yield* expect(!(yield* vault.list(key)).includes(key), "list must not give a key that was removed")
+    })),
+  define(
+    "without listing, list is Unsupported",
+    ({ list }) => !list,
+    (vault) => expectError(vault.list(""), "Unsupported", "list")
+  )
+]
+
+const leasingCases: ReadonlyArray<Case> = [
+  onKey(
+    "a lease excludes all others",
+    (capabilities) => leasing(capabilities) && writable(capabilities),
+    (vault, key) =>
+      Effect.zipRight(
+        Effect.all(
+          Effect.replicate(
+            Effect.scoped(Effect.zipRight(vault.lease(key, patiently), incrementBlindly(vault, key))),
+            increments
+          ),
+          { concurrency: "unbounded", discard: true }
+        ),
+        expectValue(vault, key, String(increments))
+      )
+  ),
+  define(
+    "a lease that is not given back in time is Locked",
+    leasing,
+    (vault) =>
+      Effect.scoped(Effect.zipRight(
+        vault.lease("conformance/locked", patiently),
+        expectError(Effect.scoped(vault.lease("conformance/locked", briefly)), "Locked", "lease")
+      ))
+  ),
+  define("a lease on one key leaves other keys free", leasing, (vault) =>
+    Effect.scoped(
+      Effect.zipRight(vault.lease("conformance/one", patiently), vault.lease("conformance/other", briefly))
+    )),
+  define("closing the scope gives the lease back", leasing, (vault) =>
+    Effect.zipRight(
+      Effect.scoped(vault.lease("conformance/scoped", patiently)),
+      Effect.scoped(vault.lease("conformance/scoped", briefly))
+    )),
+  define("interruption gives the lease back", leasing, (vault) =>
+    Effect.gen(function*() {
+      const held = yield* Deferred.make<void>()
+      const owner = yield* Effect.fork(Effect.scoped(
+        Effect.zipRight(
+          Effect.zipRight(
+            vault.lease("conformance/interrupted", patiently),
+            Deferred.succeed(held, undefined)
+          ),
+          Effect.never
+        )
+      ))
+      yield* Deferred.await(held)
+      yield* Fiber.interrupt(owner)
+      yield* Effect.scoped(vault.lease("conformance/interrupted", briefly))
+    })),
+  define(
+    "a caller that is interrupted while it waits takes no lease",
+    leasing,
+    (vault) =>
+      Effect.gen(function*() {
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* vault.lease("conformance/waiting", patiently)
+          const waiter = yield* Effect.fork(Effect.scoped(vault.lease("conformance/waiting", patiently)))
+          yield* Effect.sleep("20 millis")
+          const exit = yield* Fiber.interrupt(waiter)
+          yield* expect(
+            Exit.isFailure(exit) && Cause.isInterrupted(exit.cause),
+            "two owners had the lease at once"
+          )
+        }))
+        yield* Effect.scoped(vault.lease("conformance/waiting", briefly))
+      })
+  ),
+  define(
+    "without leases, lease is Unsupported",
+    notLeasing,
+    (vault) => expectError(Effect.scoped(vault.lease("conformance", briefly)), "Unsupported", "lease")
+  )
+]
+
+/**
+ * Every case of the contract. Register each with your test runner, under a `Vault` layer of your backend; a
+ * case that does not apply to its capabilities succeeds at once, and `applies` lets you report it as skipped.
+ *
+ * @since 0.1.0
+ * @category suite
+ */
+export const cases: ReadonlyArray<Case> = [
+  ...reading,
+  ...writing,
+  ...comparingCases,
+  ...listingCases,
+  ...leasingCases
+]

@@ -1,0 +1,260 @@
+/**
+ * What a vault stores for a login: the grant, how often it was renewed, and whether its refresh token is
+ * known to be dead. Decoded with bounds; fields that this release does not know are kept.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Grant from "../Grant.js"
+import * as Token from "../Token.js"
+import { sha256Hex } from "./internal/digest.js"
+import { Corrupt, Unsupported } from "./VaultError.js"
+
+/**
+ * Whether the grant may be renewed. A quarantined one isn't tried again while it holds the refused refresh
+ * token.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Status =
+  | { readonly _tag: "Active" }
+  | {
+    readonly _tag: "Quarantined"
+    /** The SHA-256 of the refresh token that was refused, as hex digits. */
+    readonly hash: string
+    /** The `reason` of the error that said so. */
+    readonly reason: string
+    /** When, in Unix milliseconds. */
+    readonly at: number
+  }
+
+/**
+ * A stored grant. Plain immutable data; secrets stay `Redacted`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface GrantRecord {
+  readonly grant: Grant.Grant
+  /** Counts the tokens of this key, and is the generation of the token. */
+  readonly generation: number
+  readonly status: Status
+  /** When the present refresh token was received, in Unix milliseconds. */
+  readonly refreshIssuedAt: number
+  /** The fields that this release does not know. */
+  readonly rest: Redacted.Redacted<Readonly<Record<string, unknown>>>
+}
+
+/**
+ * The record of a new login, which is generation `after + 1`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (grant: Grant.Grant, after: number): GrantRecord => ({
+  grant: { ...grant, token: Token.withGeneration(grant.token, after + 1) },
+  generation: after + 1,
+  status: { _tag: "Active" },
+  refreshIssuedAt: grant.token.issuedAt,
+  rest: Redacted.make({})
+})
+
+/**
+ * The record after a renewal: merged as `Grant.renew` does, one generation on, active again.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const renew = (self: GrantRecord, renewed: Grant.Grant): GrantRecord => {
+  const next = make(Grant.renew(self.grant, renewed), self.generation)
+  const isKept = hasSameRefreshToken(self, next)
+  return { ...next, rest: self.rest, refreshIssuedAt: isKept ? self.refreshIssuedAt : next.refreshIssuedAt }
+}
+
+/**
+ * The record once its refresh token was refused for good, marked with the token's hash. Nothing of it is
+ * lost.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const quarantine = (
+  self: GrantRecord,
+  rejection: { readonly reason: string; readonly at: number }
+): Effect.Effect<GrantRecord> =>
+  Effect.map(refreshHash(self), (hash) => ({ ...self, status: { _tag: "Quarantined", hash, ...rejection } }))
+
+/**
+ * Whether it is marked as refused and still holds the refresh token that was.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isQuarantined = (self: GrantRecord): Effect.Effect<boolean> => {
+  const { status } = self
+  return status._tag === "Active"
+    ? Effect.succeed(false)
+    : Effect.map(refreshHash(self), (hash) => hash === status.hash)
+}
+
+const refreshHash = (self: GrantRecord): Effect.Effect<string> =>
+  sha256Hex(secretOf(self.grant.refreshToken) ?? "")
+
+/**
+ * Whether both would redeem the same refresh token.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const hasSameRefreshToken = (self: GrantRecord, that: GrantRecord): boolean =>
+  secretOf(self.grant.refreshToken) === secretOf(that.grant.refreshToken)
+
+/**
+ * Whether both hold the same token and the same refresh token.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const hasSameSecrets = (self: GrantRecord, that: GrantRecord): boolean =>
+  Token.isSame(self.grant.token, that.grant.token) && hasSameRefreshToken(self, that)
+
+const secretOf = (secret: Redacted.Redacted<string> | undefined): string | undefined =>
+  secret === undefined ? undefined : Redacted.value(secret)
+
+const latest = 8.64e15
+const Instant = Schema.Number.pipe(Schema.between(0, latest))
+const Count = Schema.NonNegativeInt
+const Secret = Schema.Redacted(Schema.String.pipe(Schema.minLength(1), Schema.maxLength(256 * 1024)))
+const Text = Schema.String.pipe(Schema.maxLength(8 * 1024))
+const Name = Schema.String.pipe(Schema.maxLength(256))
+
+const Known = {
+  schema: Schema.Literal(1),
+  generation: Count,
+  status: Schema.Union(
+    Schema.TaggedStruct("Active", {}),
+    Schema.TaggedStruct("Quarantined", {
+      hash: Schema.String.pipe(Schema.pattern(/^[0-9a-f]{64}$/)),
+      reason: Schema.String.pipe(Schema.pattern(/^[A-Za-z_]{1,40}$/)),
+      at: Instant
+    })
+  ),
+  accessToken: Secret,
+  tokenType: Name,
+  issuedAt: Instant,
+  /** `null`: it never expires. */
+  expiresAt: Schema.NullOr(Instant),
+  scopes: Schema.Array(Text).pipe(Schema.maxItems(1000)),
+  refreshToken: Schema.optional(Secret),
+  refreshIssuedAt: Instant,
+  refreshExpiresAt: Schema.optional(Instant),
+  idToken: Schema.optional(Secret),
+  extra: Schema.Record({ key: Schema.String, value: Text }).pipe(
+    Schema.filter((extra) => Object.keys(extra).length <= 100)
+  )
+}
+
+const Stored = Schema.parseJson(Schema.Struct(Known, { key: Schema.String, value: Schema.Unknown }))
+type Stored = typeof Stored.Type
+const encodeStored = Schema.encodeEither(Stored)
+const decodeStored = Schema.decodeEither(Stored)
+
+/**
+ * The text to store. A grant beyond every sane bound, which could not be read back, is `Unsupported`.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encode = (
+  self: GrantRecord,
+  vault: string
+): Effect.Effect<Redacted.Redacted<string>, Unsupported> =>
+  Either.match(encodeStored(toStored(self)), {
+    onRight: (text) => Effect.succeed(Redacted.make(text)),
+    onLeft: (error) =>
+      Effect.fail(
+        new Unsupported({
+          vault,
+          action: "set",
+          detail: `the grant can't be stored: ${fieldOf(error)} is out of bounds`,
+          hint: "Report it to whoever runs the issuer; the grant is kept in memory only."
+        })
+      )
+  })
+
+/**
+ * The record in a stored text; anything else is `Corrupt`, and the error tells the field but no content.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const decode = (
+  value: Redacted.Redacted<string>,
+  vault: string
+): Effect.Effect<GrantRecord, Corrupt> =>
+  Either.match(decodeStored(Redacted.value(value)), {
+    onRight: (stored) => Effect.succeed(fromStored(stored)),
+    onLeft: (error) =>
+      Effect.fail(
+        new Corrupt({
+          vault,
+          action: "get",
+          detail: `the stored grant is not readable: ${fieldOf(error)} is missing or invalid`,
+          hint: "Log in again; or, if a newer release of this library wrote it, use that one."
+        })
+      )
+  })
+
+/** The name of the first field that is wrong, if it is one of ours: any other name would be outside text. */
+const fieldOf = (error: ParseResult.ParseError): string => {
+  const field = ParseResult.ArrayFormatter.formatErrorSync(error)[0]?.path[0]
+  return typeof field === "string" && Object.hasOwn(Known, field) ? field : "the text"
+}
+
+const toStored = ({ generation, grant, refreshIssuedAt, rest, status }: GrantRecord): Stored => ({
+  ...Redacted.value(rest),
+  schema: 1,
+  generation,
+  status,
+  accessToken: grant.token.value,
+  tokenType: grant.token.type,
+  issuedAt: toInstant(grant.token.issuedAt),
+  expiresAt: grant.token.expiresAt === Infinity ? null : toInstant(grant.token.expiresAt),
+  scopes: grant.token.scopes,
+  refreshToken: grant.refreshToken,
+  refreshIssuedAt: toInstant(refreshIssuedAt),
+  refreshExpiresAt: grant.refreshExpiresAt === undefined ? undefined : toInstant(grant.refreshExpiresAt),
+  idToken: grant.idToken,
+  extra: grant.extra
+})
+
+/** A lifetime of absurd length must not make a rotated grant impossible to store. */
+const toInstant = (at: number): number => at >= 0 ? Math.min(at, latest) : 0
+
+const fromStored = (stored: Stored): GrantRecord => ({
+  generation: stored.generation,
+  status: stored.status,
+  refreshIssuedAt: stored.refreshIssuedAt,
+  rest: Redacted.make(
+    Object.fromEntries(Object.entries(stored).filter(([name]) => !Object.hasOwn(Known, name)))
+  ),
+  grant: Grant.make({
+    token: Token.make({
+      value: stored.accessToken,
+      type: stored.tokenType,
+      issuedAt: stored.issuedAt,
+      expiresAt: stored.expiresAt ?? Infinity,
+      scopes: stored.scopes,
+      generation: stored.generation
+    }),
+    refreshToken: stored.refreshToken,
+    refreshExpiresAt: stored.refreshExpiresAt,
+    idToken: stored.idToken,
+    extra: stored.extra
+  })
+})

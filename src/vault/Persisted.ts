@@ -1,0 +1,298 @@
+/**
+ * A token source whose grant lives in a vault, so that it survives the program and is shared by all who use
+ * the vault.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Grant from "../Grant.js"
+import * as Token from "../Token.js"
+import { ReauthRequired, RequestRejected, TokenUnavailable, TransientFailure } from "../TokenError.js"
+import type { TokenError } from "../TokenError.js"
+import * as TokenSource from "../TokenSource.js"
+import * as GrantRecord from "./GrantRecord.js"
+import * as Watch from "./internal/watch.js"
+import * as Redemption from "./Redemption.js"
+import * as Vault from "./Vault.js"
+import type { VaultError } from "./VaultError.js"
+import { toTokenError } from "./VaultError.js"
+
+/**
+ * How a person logs in where there is no grant, or none that can be renewed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Login<R> {
+  readonly login: Effect.Effect<Grant.Grant, TokenError, R>
+  /** How long a person may take. */
+  readonly timeLimit: Duration.DurationInput
+}
+
+/**
+ * What `make` takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<R> {
+  /** The key of the grant in the vault. */
+  readonly key: string
+  /** The name that errors and status show. Default `stored login`. */
+  readonly name?: string | undefined
+  /** Redeems the grant's refresh token, once, interruptibly. Absent: grants are never renewed. */
+  readonly redeem?: ((grant: Grant.Grant) => Effect.Effect<Grant.Grant, TokenError, R>) | undefined
+  /** Absent: where a login is needed, the error says so. */
+  readonly login?: Login<R> | undefined
+  /**
+   * A stored token with less than this left is renewed before it is given. Default 0: when to renew early is
+   * a cache's business. Never more than half of the token's lifetime.
+   */
+  readonly minUsable?: Duration.DurationInput | undefined
+  /** How long one redemption, and one write to the vault, may take. Default 30 seconds. */
+  readonly deadline?: Duration.DurationInput | undefined
+}
+
+/**
+ * A source over the grant under a key. It gives the stored token while that is good, else redeems the grant,
+ * and where there is none to redeem lets a person log in, if it may: one login a key at a time, and never
+ * because a vault or an issuer failed. Nobody sees a token that is not stored. It keeps no token of its own,
+ * so put a cache on top.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <R = never>(
+  options: Options<R>
+): Effect.Effect<TokenSource.TokenSource, never, Vault.Vault | R> =>
+  Effect.contextWith((context: Context.Context<Vault.Vault | R>) => source(options, context))
+
+const source = <R>(
+  options: Options<R>,
+  context: Context.Context<Vault.Vault | R>
+): TokenSource.TokenSource => {
+  const name = options.name ?? "stored login"
+  const { login, redeem } = options
+  const deadline = Duration.decode(options.deadline ?? Duration.seconds(30))
+  const self: Self = {
+    name,
+    redemption: Redemption.make({
+      vault: Context.get(context, Vault.Vault),
+      key: options.key,
+      source: name,
+      deadline,
+      redeem: redeem === undefined ? undefined : (grant) => Effect.provide(redeem(grant), context)
+    }),
+    login: login === undefined ? undefined : Effect.provide(timed(name, login), context),
+    minUsable: Duration.toMillis(options.minUsable ?? 0),
+    watch: Watch.unsafeMake(name)
+  }
+  return TokenSource.make({
+    name,
+    request: (request) => Watch.track(self.watch, answer(self, request)),
+    invalidate: (token) => Effect.sync(() => Watch.refuse(self.watch, token)),
+    status: Watch.status(self.watch),
+    onChange: (listener) => Watch.onChange(self.watch, listener),
+    timeLimit: login === undefined ? Duration.times(deadline, 2) : Duration.decode(login.timeLimit)
+  })
+}
+
+interface Self {
+  readonly name: string
+  readonly redemption: Redemption.Redemption
+  readonly login: Effect.Effect<Grant.Grant, TokenError> | undefined
+  readonly minUsable: number
+  readonly watch: Watch.Watch
+}
+
+/** What a caller asks for, with what was stored when it asked. */
+interface Demand extends TokenSource.TokenRequest {
+  readonly seen: GrantRecord.GrantRecord | undefined
+}
+
+const answer = Effect.fnUntraced(function*(self: Self, request: TokenSource.TokenRequest) {
+  const seen = Option.getOrUndefined(yield* self.redemption.read)
+  const demand: Demand = { ...request, seen }
+  if (seen !== undefined) {
+    yield* Watch.see(self.watch, seen)
+    if (yield* accepts(self, demand)(seen)) return seen
+    yield* refuseTooLong(self, demand, seen)
+  }
+  return yield* Watch.renewing(self.watch, renewOrLogIn(self, demand))
+})
+
+const renewOrLogIn = (self: Self, demand: Demand): Effect.Effect<GrantRecord.GrantRecord, TokenError> =>
+  self.redemption.renew(accepts(self, demand)).pipe(
+    Effect.flatMap((outcome) =>
+      outcome._tag === "Missing" ? Effect.fail(noGrant(self.name)) : Effect.succeed(outcome.record)
+    ),
+    Effect.catchIf(wantsLogin, (why) => logIn(self, demand, why)),
+    Effect.flatMap((record) => meet(self, demand, record))
+  )
+
+/**
+ * Whether a stored token will do: valid for long enough, refused by nobody, and new if a new one is asked
+ * for.
+ */
+const accepts = (self: Self, demand: Demand) => (record: GrantRecord.GrantRecord): Effect.Effect<boolean> =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    const { token } = record.grant
+    const isOld = demand.refresh === true && demand.seen !== undefined &&
+      Token.isSame(token, demand.seen.grant.token)
+    const least = Math.max(minValidity(demand), Math.min(self.minUsable, Token.lifetime(token) / 2))
+    return !isOld && !isUnwanted(self, demand, token) && Token.isValidFor(token, now, least)
+  })
+
+const minValidity = (request: TokenSource.TokenRequest): number => Duration.toMillis(request.minValidity ?? 0)
+
+const isUnwanted = (self: Self, { supersede }: TokenSource.TokenRequest, token: Token.Token): boolean =>
+  (supersede !== undefined && Token.isSame(token, supersede)) || Watch.isRefused(self.watch, token)
+
+/**
+ * A good token that is only too short-lived for this caller: renewing it for each such call would help
+ * nobody.
+ */
+const refuseTooLong = (
+  self: Self,
+  demand: Demand,
+  { grant }: GrantRecord.GrantRecord
+): Effect.Effect<void, RequestRejected> =>
+  Effect.flatMap(
+    Clock.currentTimeMillis,
+    (now) =>
+      demand.refresh === true || isUnwanted(self, demand, grant.token) || Token.isExpired(grant.token, now) ||
+        Token.lifetime(grant.token) >= minValidity(demand)
+        ? Effect.void
+        : Effect.fail(tooLong(self.name, grant.token, minValidity(demand)))
+  )
+
+const wantsLogin = (error: TokenError): boolean =>
+  error._tag === "ReauthRequired"
+    ? error.reason === "GrantRejected" || error.reason === "NoRefreshToken"
+    : error._tag === "TokenUnavailable" && error.reason === "LoginRequired"
+
+/**
+ * Lets a person log in, or fails with what made that necessary. What another login has stored meanwhile is
+ * taken.
+ */
+const logIn = (
+  self: Self,
+  demand: Demand,
+  why: TokenError
+): Effect.Effect<GrantRecord.GrantRecord, TokenError> => {
+  const { login, redemption } = self
+  if (login === undefined || demand.interactive === false) return Effect.fail(why)
+  const save = (grant: Grant.Grant) =>
+    Effect.mapError(redemption.save(grant), (error) => toTokenError(error, self.name))
+  const afresh = Effect.uninterruptibleMask((restore) => Effect.flatMap(restore(login), save))
+  return redemption.alone(Effect.flatMap(
+    redemption.read,
+    Option.match({
+      onNone: () => afresh,
+      onSome: (now) =>
+        Effect.if(accepts(self, demand)(now), { onTrue: () => Effect.succeed(now), onFalse: () => afresh })
+    })
+  ))
+}
+
+const timed = <R>(name: string, { login, timeLimit }: Login<R>): Effect.Effect<Grant.Grant, TokenError, R> =>
+  Effect.timeoutFail(login, { duration: timeLimit, onTimeout: () => loginExpired(name) })
+
+/** Checks that what is stored now is what was asked for: an issuer may give a token that is no use. */
+const meet = Effect.fnUntraced(function*(self: Self, demand: Demand, record: GrantRecord.GrantRecord) {
+  const now = yield* Clock.currentTimeMillis
+  const { token } = record.grant
+  if (isUnwanted(self, demand, token)) return yield* notNewer(self.name)
+  if (Token.isExpired(token, now)) return yield* expiredOnArrival(self.name)
+  if (!Token.isValidFor(token, now, minValidity(demand))) {
+    return yield* tooLong(self.name, token, minValidity(demand))
+  }
+  return record
+})
+
+const noGrant = (source: string): TokenUnavailable =>
+  new TokenUnavailable({
+    source,
+    reason: "LoginRequired",
+    detail: "nobody is logged in",
+    hint: "Log in first.",
+    tiers: []
+  })
+
+const loginExpired = (source: string): ReauthRequired =>
+  new ReauthRequired({
+    source,
+    reason: "LoginExpired",
+    detail: "nobody finished the login in time",
+    hint: "Log in again."
+  })
+
+const tooLong = (source: string, token: Token.Token, asked: number): RequestRejected =>
+  new RequestRejected({
+    source,
+    reason: "MinValidity",
+    detail: `tokens live for ${Token.lifetime(token)} ms here and ${asked} ms were asked for`,
+    hint: "Ask for less, or have the issuer give longer lifetimes."
+  })
+
+const notNewer = (source: string): TransientFailure =>
+  new TransientFailure({
+    source,
+    reason: "RejectedWhileFresh",
+    detail: "the issuer gave the very token that was to be replaced",
+    hint: "Check that the token is meant for this resource and has not been revoked.",
+    retryAt: undefined
+  })
+
+const expiredOnArrival = (source: string): TransientFailure =>
+  new TransientFailure({
+    source,
+    reason: "MalformedAnswer",
+    detail: "the issuer gave a token that has expired already",
+    hint: "Check the lifetime that the issuer gives to tokens.",
+    retryAt: undefined
+  })
+
+/**
+ * Stores the grant of a login under a key, whatever was there, as a login command does. Sources over that key
+ * give its token from their next call on.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const save = (key: string, grant: Grant.Grant): Effect.Effect<void, VaultError, Vault.Vault> =>
+  Effect.flatMap(
+    Vault.Vault,
+    (vault) => Effect.asVoid(Redemption.make({ vault, key, source: vault.name }).save(grant))
+  )
+
+/**
+ * Removes what is stored under a key. It revokes nothing: a logout does that first, with what `load` gives.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const forget = (key: string): Effect.Effect<void, VaultError, Vault.Vault> =>
+  Effect.flatMap(Vault.Vault, (vault) => Redemption.make({ vault, key, source: vault.name }).forget)
+
+/**
+ * The record that is stored under a key, as it is: perhaps expired, perhaps quarantined.
+ *
+ * @since 0.1.0
+ * @category commands
+ */
+export const load = (
+  key: string
+): Effect.Effect<Option.Option<GrantRecord.GrantRecord>, VaultError, Vault.Vault> =>
+  Effect.flatMap(Vault.Vault, (vault) =>
+    Effect.flatMap(
+      vault.get(key),
+      Option.match({
+        onNone: () => Effect.succeedNone,
+        onSome: ({ value }) => Effect.asSome(GrantRecord.decode(value, vault.name))
+      })
+    ))

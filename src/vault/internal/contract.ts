@@ -1,0 +1,44 @@
+/** The checks and refusals that every backend words alike. */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type { Action } from "../VaultError.js"
+import { Conflict, Locked, Unsupported } from "../VaultError.js"
+
+const encoder = new TextEncoder()
+
+/** Refuses a value that is longer than the backend can keep. */
+export const checkValue = (
+  vault: string,
+  action: Action,
+  value: Redacted.Redacted<string>,
+  maxBytes: number
+): Effect.Effect<void, Unsupported> =>
+  Effect.suspend(() => {
+    const size = encoder.encode(Redacted.value(value)).length
+    return size <= maxBytes ? Effect.void : Effect.fail(
+      new Unsupported({
+        vault,
+        action,
+        detail: `the value has ${size} bytes, and at most ${maxBytes} can be stored`,
+        hint: "Store less, or use a vault that takes more."
+      })
+    )
+  })
+
+/** Somebody else wrote in between. */
+export const conflict = (vault: string, action: Action): Conflict =>
+  new Conflict({
+    vault,
+    action,
+    detail: "the record is not at the expected version",
+    hint: "Read it again and decide anew."
+  })
+
+/** Somebody else holds the lease and did not give it back in time. */
+export const locked = (vault: string): Locked =>
+  new Locked({
+    vault,
+    action: "lease",
+    detail: "another owner holds the lease",
+    hint: "Try again later, or wait longer."
+  })

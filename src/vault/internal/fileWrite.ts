@@ -1,0 +1,162 @@
+/** Writes that are whole or not there, whatever fails or stops in between. */
+import type * as PlatformError from "@effect/platform/Error"
+import { isPlatformError } from "@effect/platform/Error"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import type { Action, Denied, Unreachable } from "../VaultError.js"
+import { asideFile, backupFile, locate, recordFile, refuse, temporaryFile } from "./directory.js"
+import type { Place } from "./directory.js"
+
+/**
+ * Different for each call; files are created exclusively, so a repetition costs another try and nothing else.
+ */
+export const freshId: Effect.Effect<string> = Effect.zipWith(
+  Clock.currentTimeMillis,
+  Random.nextIntBetween(0, 2 ** 31),
+  (now, random) => `${now.toString(36)}-${random.toString(36)}`
+)
+
+/**
+ * Replaces the record in one step: a new file beside it, written through to the disk, takes its name.
+ * `settle` runs just before that and may still refuse. The new file never outlives a failure.
+ */
+export const replace = <E>(
+  place: Place,
+  action: Action,
+  stem: string,
+  bytes: Uint8Array,
+  settle: Effect.Effect<void, E>
+): Effect.Effect<void, E | Denied | Unreachable> =>
+  Effect.flatMap(
+    Effect.mapError(writeTemporary(place, stem, bytes), refuse(place, action)),
+    (temporary) =>
+      settle.pipe(
+        Effect.zipRight(
+          Effect.mapError(place.fs.rename(temporary, locate(place, recordFile(stem))), refuse(place, action))
+        ),
+        Effect.onError(() => discard(place, temporary)),
+        Effect.zipRight(flush(place))
+      )
+  )
+
+const writeTemporary = (
+  place: Place,
+  stem: string,
+  bytes: Uint8Array
+): Effect.Effect<string, PlatformError.PlatformError> =>
+  Effect.flatMap(freshId, (id) => {
+    const path = locate(place, temporaryFile(stem, id))
+    return Effect.as(create(place, path, bytes), path)
+  }).pipe(
+    Effect.retry({ times: 3, while: isTaken })
+  )
+
+const isTaken = (error: PlatformError.PlatformError): boolean =>
+  error._tag === "SystemError" && error.reason === "AlreadyExists"
+
+const create = (
+  place: Place,
+  path: string,
+  bytes: Uint8Array
+): Effect.Effect<void, PlatformError.PlatformError> =>
+  place.fs.open(path, { flag: "wx", mode: 0o600 }).pipe(
+    Effect.flatMap((file) =>
+      Effect.onError(Effect.zipRight(file.writeAll(bytes), file.sync), () => discard(place, path))
+    ),
+    Effect.scoped,
+    // A file that can't be closed comes as a defect; some network file systems fail only there.
+    Effect.catchSomeDefect((defect) =>
+      isPlatformError(defect)
+        ? Option.some(Effect.zipRight(discard(place, path), Effect.fail(defect)))
+        : Option.none()
+    )
+  )
+
+const discard = (place: Place, path: string): Effect.Effect<void> =>
+  Effect.ignore(place.fs.remove(path, { force: true }))
+
+/** Writes the directory itself through to the disk, where the platform can. */
+const flush = (place: Place): Effect.Effect<void> =>
+  Effect.ignore(
+    Effect.scoped(Effect.flatMap(place.fs.open(place.directory, { flag: "r" }), (file) => file.sync))
+  )
+
+/**
+ * Keeps the present record as the backup. It is never worth failing for: what is about to be written matters
+ * more. After a crash backup and record can be one file, and then `rename` does nothing, so the second name
+ * is removed.
+ */
+export const keepBackup = (place: Place, stem: string): Effect.Effect<void> =>
+  Effect.flatMap(freshId, (id) => {
+    const record = locate(place, recordFile(stem))
+    const second = locate(place, temporaryFile(stem, `${id}-b`))
+    return place.fs.link(record, second).pipe(
+      Effect.orElse(() => place.fs.copyFile(record, second)),
+      Effect.zipRight(place.fs.rename(second, locate(place, backupFile(stem)))),
+      Effect.ignore,
+      Effect.zipRight(discard(place, second))
+    )
+  })
+
+/**
+ * Gives what stands in the record's place another name, without a moment in which nothing stands there if it
+ * can be.
+ */
+export const moveAside = (
+  place: Place,
+  action: Action,
+  stem: string
+): Effect.Effect<void, Denied | Unreachable> =>
+  Effect.flatMap(freshId, (id) => {
+    const record = locate(place, recordFile(stem))
+    const aside = locate(place, asideFile(stem, id))
+    return place.fs.link(record, aside).pipe(
+      Effect.orElse(() => place.fs.rename(record, aside)),
+      Effect.mapError(refuse(place, action))
+    )
+  })
+
+/**
+ * Removes the backup and the record, in this order, so that a crash in between can't leave a forgotten
+ * secret.
+ */
+export const erase = (
+  place: Place,
+  action: Action,
+  stem: string
+): Effect.Effect<void, Denied | Unreachable> =>
+  Effect.forEach(
+    [backupFile(stem), recordFile(stem)],
+    (file) => place.fs.remove(locate(place, file), { force: true }),
+    { discard: true }
+  ).pipe(
+    Effect.mapError(refuse(place, action)),
+    Effect.zipRight(flush(place))
+  )
+
+/** Removes the temporary files that crashed writers have left more than an hour ago; they hold secrets. */
+export const sweep = (place: Place): Effect.Effect<void> =>
+  Effect.flatMap(
+    Clock.currentTimeMillis,
+    (now) =>
+      Effect.flatMap(
+        place.fs.readDirectory(place.directory),
+        Effect.forEach((name) =>
+          name.endsWith(".tmp") ? sweepFile(place, locate(place, name), now - staleAfter) : Effect.void
+        )
+      )
+  ).pipe(Effect.ignore)
+
+const staleAfter = 60 * 60 * 1000
+
+const sweepFile = (place: Place, path: string, before: number): Effect.Effect<void> =>
+  place.fs.stat(path).pipe(
+    Effect.flatMap(({ mtime, type }) =>
+      type === "File" && Option.exists(mtime, (at) => at.getTime() < before)
+        ? discard(place, path)
+        : Effect.void
+    ),
+    Effect.ignore
+  )

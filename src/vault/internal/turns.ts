@@ -1,0 +1,36 @@
+/** Single flight by turns: one effect a key at a time, and who waited while it failed fails with it. */
+import * as Effect from "effect/Effect"
+import type { TokenError } from "../../TokenError.js"
+import * as KeyedMutex from "./keyedMutex.js"
+
+export interface Turns extends Pick<KeyedMutex.KeyedMutex, "withLock"> {
+  /** As `withLock`, but does not run the effect when another one has failed since this call began to wait. */
+  readonly join: (
+    key: string
+  ) => <A, R>(self: Effect.Effect<A, TokenError, R>) => Effect.Effect<A, TokenError, R>
+}
+
+interface Failure {
+  readonly error: TokenError
+}
+
+export const unsafeMake = (): Turns => {
+  const { withLock } = KeyedMutex.unsafeMake()
+  const failures = new Map<string, Failure>()
+  const remember = <A, R>(key: string, self: Effect.Effect<A, TokenError, R>) =>
+    self.pipe(
+      Effect.tap(() => Effect.sync(() => failures.delete(key))),
+      Effect.tapError((error) => Effect.sync(() => failures.set(key, { error })))
+    )
+  return {
+    withLock,
+    join: (key) => (self) =>
+      Effect.suspend(() => {
+        const before = failures.get(key)
+        return withLock(key)(Effect.suspend(() => {
+          const last = failures.get(key)
+          return last === undefined || last === before ? remember(key, self) : Effect.fail(last.error)
+        }))
+      })
+  }
+}

@@ -1,0 +1,4 @@
+import { conforms } from "./conformance.js"
+import { layer } from "./temporary.js"
+
+conforms("FileVault", { writable: true, list: true, compareAndSet: "process", lease: "none" }, layer)

@@ -1,0 +1,8 @@
+import * as MemoryVault from "effect-credentials/vault/MemoryVault"
+import { conforms } from "./conformance.js"
+
+conforms(
+  "MemoryVault",
+  { writable: true, list: true, compareAndSet: "process", lease: "process" },
+  MemoryVault.layer
+)
