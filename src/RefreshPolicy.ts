@@ -106,8 +106,10 @@ export const make = (options?: Options): RefreshPolicy => {
 const shared = (options: Options | undefined): Omit<RefreshPolicy, "window" | "adaptive"> => ({
   maxFraction: unit(options?.maxFraction ?? 1 / 3),
   jitter: unit(options?.jitter ?? 0.1),
-  backoff: { ...defaultBackoff, ...options?.backoff }
+  backoff: backoffOf({ ...defaultBackoff, ...options?.backoff })
 })
+
+const backoffOf = (backoff: Backoff): Backoff => ({ ...backoff, jitter: unit(backoff.jitter) })
 
 const clampWindow = (window: number, options: Options | undefined): number => {
   const max = Duration.toMillis(options?.max ?? Duration.infinity)
@@ -146,7 +148,7 @@ export const conservative: RefreshPolicy = make({
  * @category policies
  */
 export const adaptive = (options?: Options): RefreshPolicy => {
-  const bounds: Options = { min: "1 minute", max: "30 minutes", ...options }
+  const bounds: Options = { min: options?.min ?? "1 minute", max: options?.max ?? "30 minutes" }
   const base = Duration.toMillis(options?.window ?? "5 minutes")
   return {
     ...shared(options),
@@ -223,7 +225,8 @@ export const retryAt = (
   asked: number | undefined
 ): number => {
   const { base, cap, factor, jitter, maxRetryAfter } = self.backoff
-  const wait = Math.ceil(Math.min(cap, base * factor ** (failures - 1)) * (1 - jitter * random))
+  const growth = Math.min(factor ** (failures - 1), Number.MAX_VALUE)
+  const wait = Math.ceil(Math.min(cap, base * growth) * (1 - jitter * random))
   if (asked === undefined || !(asked > now)) return now + wait
   return Math.max(now + wait, Math.min(asked, now + maxRetryAfter) + Math.ceil(random * base))
 }

@@ -145,8 +145,8 @@ class Scheduler implements Service {
 
   private put(into: DeadlineHeap<Task>, outOf: DeadlineHeap<Task>, task: Task, at: number): void {
     outOf.remove(task)
-    if (at === Infinity) into.remove(task)
-    else into.put(task, at)
+    if (at < Infinity) into.put(task, at)
+    else into.remove(task)
     this.wakeBefore(this.next)
   }
 

@@ -21,7 +21,7 @@ export interface Token {
   readonly value: Redacted.Redacted<string>
   /** How it is presented: `Bearer`, `DPoP`, or `N_A` for a token that is never sent (RFC 8693 §2.2.1). */
   readonly type: string
-  /** The moment of receipt, in Unix milliseconds. */
+  /** The moment of receipt, in Unix milliseconds; 0 when it is not known, and then a cache counts from its own receipt. */
   readonly issuedAt: number
   /** The first instant at which it is no longer valid, in Unix milliseconds; `Infinity` when it never expires. */
   readonly expiresAt: number
@@ -72,7 +72,7 @@ export interface ReceiveOptions extends Omit<Options, "issuedAt" | "expiresAt"> 
 export const make = (options: Options): Token => ({
   value: options.value,
   type: options.type ?? "Bearer",
-  issuedAt: options.issuedAt ?? 0,
+  issuedAt: options.issuedAt || 0,
   expiresAt: Number.isNaN(options.expiresAt) ? 0 : options.expiresAt ?? Infinity,
   scopes: options.scopes ?? noScopes,
   generation: options.generation ?? 0

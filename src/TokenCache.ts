@@ -7,8 +7,10 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
@@ -73,7 +75,7 @@ export const make = <E extends TokenError>(
       runtime: yield* Effect.runtime<never>(),
       clock: yield* Effect.clock
     })
-    yield* Effect.addFinalizer(() => cache.close)
+    yield* Effect.addFinalizer(() => cache.close())
     return cache
   })
 
@@ -111,9 +113,13 @@ export const toPromise = <E extends TokenError>(
   source: TokenSource<E>
 ): Effect.Effect<() => Promise<Token.Token>> =>
   Effect.map(Effect.runtime<never>(), (runtime) => {
-    const run = Runtime.runPromise(runtime)
+    const run = Runtime.runPromiseExit(runtime)
     return () => {
       const token = source.peek()
-      return Option.isSome(token) ? Promise.resolve(token.value) : run(source.get)
+      return Option.isSome(token) ? Promise.resolve(token.value) : run(source.get).then(orReject)
     }
   })
+
+/** `Runtime.runPromise` would reject with a wrapper that has neither the tag nor the fields of the error. */
+const orReject = (exit: Exit.Exit<Token.Token, TokenError>): Token.Token | Promise<never> =>
+  Exit.isSuccess(exit) ? exit.value : Promise.reject(Cause.squash(exit.cause))

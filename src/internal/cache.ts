@@ -14,7 +14,7 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
-import type * as RefreshPolicy from "../RefreshPolicy.js"
+import * as RefreshPolicy from "../RefreshPolicy.js"
 import type * as RefreshScheduler from "../RefreshScheduler.js"
 import * as Token from "../Token.js"
 import type { TokenError } from "../TokenError.js"
@@ -56,7 +56,7 @@ const closeLimit = Duration.minutes(1)
 const empty: State.Empty = { _tag: "Empty" }
 
 export class Cache<E extends TokenError> implements TokenSource<E | CacheError>, RefreshScheduler.Task {
-  dueAt = Infinity
+  dueAt: number = Infinity
   place = -1
   readonly get: Effect.Effect<Token.Token, E | CacheError>
 
@@ -113,15 +113,18 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
     const state = this.state
     if (state._tag === "Closed") return state.exit
     const token = State.served(state, now)
-    if (token === undefined) return this.gate(now) ?? this.join(now, interactive).result
+    if (token === undefined) {
+      return this.gate(now, true) ?? this.wait(this.join(now, interactive), interactive)
+    }
     if (state._tag !== "Refreshing") this.begin(now, background)
     return Exit.succeed(token)
   }
 
   /** The failure that callers get without a new try, while it is remembered. */
-  private gate(now: number): Exit.Exit<never, E | CacheError> | undefined {
+  private gate(now: number, interactive: boolean): Exit.Exit<never, E | CacheError> | undefined {
     const failure = State.failureOf(this.state)
-    return failure !== undefined && now < failure.gateUntil && now >= this.since ? failure.exit : undefined
+    if (failure === undefined || now < this.since) return undefined
+    return now < (interactive ? failure.gateUntil : failure.retryAt) ? failure.exit : undefined
   }
 
   request(request: TokenRequest): Effect.Effect<Token.Token, E | CacheError> {
@@ -139,18 +142,17 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
   ): Effect.Effect<Token.Token, E | CacheError> {
     if (this.state._tag === "Closed") return this.state.exit
     const start = { interactive: request.interactive !== false, scheduled: false, request }
-    if (request.refresh === true) return this.join(now, start).result
+    if (request.refresh === true) return this.wait(this.join(now, start), start)
     const token = State.served(this.state, now)
     const minValidity = request.minValidity === undefined ? 0 : Duration.toMillis(request.minValidity)
     const wanted = token !== undefined && !isSuperseded(token, request)
     if (wanted && Token.isValidFor(token, now, minValidity)) return this.answer(now)
     if (wanted && Token.lifetime(token) < minValidity) return Errors.shortLived(this.name, token, minValidity)
-    const gated = this.gate(now)
+    const gated = this.gate(now, start.interactive)
     if (gated !== undefined) return gated
     if (tries < 0) return Errors.unmet(this.name)
-    const flight = this.join(now, start)
     return Effect.zipRight(
-      flight.result,
+      this.wait(this.join(now, start), start),
       Effect.clockWith((clock) => this.meet(request, clock.unsafeCurrentTimeMillis(), tries - 1))
     )
   }
@@ -163,10 +165,8 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
   /** Writes "in flight" and forks the fetch in one step, so that no interruption can come between. */
   private begin(now: number, start: Start): State.Flight<E | CacheError> {
     const before = this.state
-    const done = Deferred.unsafeMake<Token.Token, E | CacheError>(FiberId.none)
     const flight: State.Flight<E | CacheError> = {
-      done,
-      result: start.interactive ? Deferred.await(done) : this.orAskAPerson(Deferred.await(done)),
+      done: Deferred.unsafeMake(FiberId.none),
       startedAt: now,
       deadline: now + Duration.toMillis(this.settings.timeLimit),
       scheduled: start.scheduled,
@@ -182,14 +182,15 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
     return flight
   }
 
-  /** Someone who joined a background fetch can do what it could not: let a person log in. */
-  private orAskAPerson(
-    result: Effect.Effect<Token.Token, E | CacheError>
+  /** What a fetch comes to. Who joined one that may not ask a person, but may do so, tries again where that helps. */
+  private wait(
+    flight: State.Flight<E | CacheError>,
+    start: Start
   ): Effect.Effect<Token.Token, E | CacheError> {
-    return Effect.catchAll(
-      result,
-      (error) => error._tag === "TransientFailure" ? Effect.fail(error) : this.get
-    )
+    const outcome = Deferred.await(flight.done)
+    if (flight.interactive || !start.interactive) return outcome
+    const again = Effect.clockWith((clock) => this.meet(start.request, clock.unsafeCurrentTimeMillis(), 1))
+    return Effect.catchAll(outcome, (error) => error._tag === "TransientFailure" ? Effect.fail(error) : again)
   }
 
   private fetch(
@@ -199,19 +200,35 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
   ): Effect.Effect<void> {
     const { inner } = this.settings
     const plain = supersede === undefined && start.interactive && start.request.refresh !== true
-    const fetched = plain
-      ? inner.get
-      : inner.request({ supersede, interactive: start.interactive, refresh: start.request.refresh })
-    return Effect.ignore(
-      Effect.onExit(
-        fetched,
-        (exit) =>
-          Effect.flatMap(
-            this.statistics,
-            (statistics) => Effect.map(Random.next, (random) => this.settle(flight, exit, statistics, random))
-          )
+    const fetched = Effect.suspend(() =>
+      plain
+        ? inner.get
+        : inner.request({ supersede, interactive: start.interactive, refresh: start.request.refresh })
+    )
+    // The place where the cache was made may be uninterruptible; a fetch needs its deadline all the same.
+    return Effect.ignore(Effect.onExit(Effect.interruptible(fetched), (exit) => this.conclude(flight, exit)))
+  }
+
+  /** Settles in any case: a policy or statistics that die make the fetch one that died. */
+  private conclude(
+    flight: State.Flight<E | CacheError>,
+    exit: Exit.Exit<Token.Token, E>
+  ): Effect.Effect<void> {
+    this.countRenewal(flight, Exit.isSuccess(exit))
+    return Effect.zipWith(
+      this.statistics,
+      Random.next,
+      (statistics, random) => this.settle(flight, exit, statistics, random)
+    ).pipe(
+      Effect.catchAllCause((cause) =>
+        Effect.sync(() => this.settle(flight, Exit.failCause(cause), RefreshPolicy.noStatistics, 0))
       )
     )
+  }
+
+  private countRenewal(flight: State.Flight<E | CacheError>, succeeded: boolean): void {
+    const latency = this.settings.clock.unsafeCurrentTimeMillis() - flight.startedAt
+    if (this.usage !== undefined) Usage.countRenewal(this.usage, latency, succeeded)
   }
 
   private get statistics(): Effect.Effect<RefreshPolicy.Statistics> {
@@ -227,16 +244,11 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
   ): void {
     const now = this.settings.clock.unsafeCurrentTimeMillis()
     const state = this.state
-    let outcome: Exit.Exit<Token.Token, E | CacheError> = Exit.isSuccess(exit)
-      ? exit
-      : Errors.closed(this.name)
+    let outcome: Exit.Exit<Token.Token, E | CacheError> = Errors.closed(this.name)
     if (state._tag === "Refreshing" && state.flight === flight) {
       const { name, generation } = this
       const { policy } = this.settings
       const settled = Transition.settle(state, exit, { name, policy, generation, now, statistics, random })
-      if (this.usage !== undefined) {
-        Usage.countRenewal(this.usage, now - flight.startedAt, Exit.isSuccess(settled.outcome))
-      }
       outcome = settled.outcome
       this.generation = settled.generation
       this.become(settled.next, now)
@@ -295,9 +307,10 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
   }
 
   onChange(listener: () => void): () => void {
-    const entry = () => listener()
+    // A listener that throws must not stop a transition half-way, so it runs in a fiber of its own.
+    const entry = () => void Runtime.runFork(this.settings.runtime)(Effect.sync(listener))
     this.listeners = (this.listeners ?? new Set()).add(entry)
-    const below = this.settings.inner.onChange(listener)
+    const below = this.settings.inner.onChange(entry)
     return () => {
       this.listeners?.delete(entry)
       below()
@@ -311,18 +324,20 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
     )
   }
 
-  /** Ends it: callers that wait get the result of the fetch if it still comes, else `TokenUnavailable`. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    const state = this.state
-    this.become({ _tag: "Closed", exit: Errors.closed(this.name) }, 0)
-    if (state._tag !== "Refreshing" || state.flight.fiber === undefined) return Effect.void
-    const { done, fiber } = state.flight
-    return Fiber.interruptFork(fiber).pipe(
-      Effect.zipRight(Effect.timeoutOption(Effect.interruptible(Fiber.await(fiber)), closeLimit)),
-      Effect.zipRight(Deferred.complete(done, Errors.closed(this.name))),
-      Effect.asVoid
-    )
-  })
+  /** Ends it: callers that wait get `TokenUnavailable`. */
+  close(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const state = this.state
+      this.become({ _tag: "Closed", exit: Errors.closed(this.name) }, 0)
+      if (state._tag !== "Refreshing" || state.flight.fiber === undefined) return Effect.void
+      const { done, fiber } = state.flight
+      return Fiber.interruptFork(fiber).pipe(
+        Effect.zipRight(Effect.timeoutOption(Effect.interruptible(Fiber.await(fiber)), closeLimit)),
+        Effect.zipRight(Deferred.complete(done, Errors.closed(this.name))),
+        Effect.asVoid
+      )
+    })
+  }
 }
 
 const isSuperseded = (token: Token.Token, request: TokenRequest): boolean =>

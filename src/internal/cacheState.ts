@@ -5,7 +5,6 @@
  * @since 0.1.0
  */
 import type * as Deferred from "effect/Deferred"
-import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Token from "../Token.js"
@@ -75,14 +74,13 @@ export interface Failure<E> {
   readonly count: number
   /** When a renewal in the background may try again. */
   readonly retryAt: number
-  /** Until when callers get this failure at once. */
+  /** Until when callers who may ask a person get this failure at once; the others get it until `retryAt`. */
   readonly gateUntil: number
 }
 
 /** One fetch. Its result goes to everyone who waits, and it does not depend on any of them. */
 export interface Flight<E> {
   readonly done: Deferred.Deferred<Token.Token, E>
-  readonly result: Effect.Effect<Token.Token, E>
   readonly startedAt: number
   /** When it is given up. */
   readonly deadline: number

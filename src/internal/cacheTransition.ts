@@ -14,6 +14,8 @@ import * as State from "./cacheState.js"
 
 /** The least time between two renewals in the background, in milliseconds. */
 const minSpacing = 100
+/** The least that a token is used before it is renewed, of what was left of it: no policy can make a storm. */
+const minFraction = 0.1
 /** A token that is refused within this time of its receipt counts as refused while fresh, in milliseconds. */
 const freshness = 60_000
 
@@ -65,15 +67,16 @@ const fresh = <E extends TokenError>(
   at: Arrival
 ): State.Fresh => {
   const known = state.held !== undefined && Token.isSame(state.held, fetched)
-  const token = Token.withGeneration(fetched, Math.max(fetched.generation, at.generation + (known ? 0 : 1)))
+  const generation = Math.max(fetched.generation, at.generation + (known ? 0 : 1))
+  const token = Token.withGeneration(received(fetched, at.now), generation)
   const renewAt = RefreshPolicy.renewAt(at.policy, token, at.statistics, at.random)
-  return {
-    _tag: "Fresh",
-    token,
-    renewAt: Math.max(renewAt, at.now + minSpacing),
-    rejections: state.rejections
-  }
+  const spacing = Math.max(minSpacing, Math.ceil(Token.remaining(token, at.now) * minFraction))
+  return { _tag: "Fresh", token, renewAt: Math.max(renewAt, at.now + spacing), rejections: state.rejections }
 }
+
+/** A token that does not say when it was received has been received now. */
+const received = (token: Token.Token, now: number): Token.Token =>
+  token.issuedAt === 0 ? { ...token, issuedAt: now } : token
 
 const failed = <E extends TokenError>(
   state: State.Refreshing<E | CacheError>,
@@ -81,9 +84,10 @@ const failed = <E extends TokenError>(
   at: Circumstances
 ): State.CacheState<E | CacheError> => {
   const count = state.failures + 1
-  const retryAt = RefreshPolicy.retryAt(at.policy, at.now, count, at.random, Errors.askedRetryAt(exit))
+  const asked = RefreshPolicy.retryAt(at.policy, at.now, count, at.random, Errors.askedRetryAt(exit))
+  const retryAt = Math.max(asked, at.now + minSpacing)
   const mayAsk = !state.flight.interactive && !Errors.isTransient(exit)
-  const failure = { exit, count, retryAt, gateUntil: mayAsk ? at.now : retryAt }
+  const failure = { exit, count, retryAt, gateUntil: mayAsk ? -Infinity : retryAt }
   const token = State.served(state, at.now)
   return token === undefined
     ? { _tag: "Failed", failure, rejected: state.rejected, rejections: state.rejections }
@@ -96,7 +100,8 @@ const rejected = (token: Token.Token, rejections: number, at: Circumstances): St
     ? at.now
     : RefreshPolicy.retryAt(at.policy, at.now, rejections - 1, at.random, undefined)
   const exit = Errors.rejectedWhileFresh(at.name, retryAt)
-  return { _tag: "Rejected", token, rejections, failure: { exit, count: 0, retryAt, gateUntil: retryAt } }
+  const gateUntil = rejections <= 1 ? -Infinity : retryAt
+  return { _tag: "Rejected", token, rejections, failure: { exit, count: 0, retryAt, gateUntil } }
 }
 
 /** A resource refused this token: nothing changes unless it is the one that is served. */
@@ -109,7 +114,9 @@ export const reject = <E extends TokenError>(
   if (held === undefined || !Token.isSame(held, token)) return state
   const soon = at.now - held.issuedAt < Math.min(freshness, Token.lifetime(held) / 2)
   const rejections = soon ? State.rejectionsOf(state) + 1 : 1
-  return state._tag === "Refreshing"
-    ? { ...state, held: undefined, rejected: held, rejections }
+  if (state._tag === "Refreshing") return { ...state, held: undefined, rejected: held, rejections }
+  // A source that asked for a pause gets it, refused token or not.
+  return state._tag === "Stale" && at.now < state.failure.gateUntil
+    ? { _tag: "Failed", failure: state.failure, rejected: held, rejections }
     : rejected(held, rejections, at)
 }

@@ -1,0 +1,311 @@
+/**
+ * HTTP clients that carry a credential:
+ * `client.pipe(HttpAuth.bearer(source, { origins: "https://api.example.com" }))`.
+ *
+ * - A credential goes only to the origins that it is bound to; a request elsewhere is sent without it. That
+ *   is checked on each hop of `HttpClient.followRedirects`, which belongs after the credential:
+ *   `client.pipe(HttpAuth.bearer(source, options), HttpClient.followRedirects())`.
+ * - A request that already has such a header (or query parameter) is sent as it is.
+ * - When the answer refuses the token, exactly that token is invalidated and the request is sent once more
+ *   with another one, if the body can be sent again (all but streams and raw bodies of unknown kind) and if
+ *   the source gives a different token. Otherwise the refusing answer is the result. The second answer is the
+ *   result whatever it says.
+ * - If no new token can be had, the token's error is the result, since it says what to do: a 401 would read
+ *   as "not allowed" while the identity provider was only out of reach. Only when the source says
+ *   `RejectedWhileFresh` does the refusing answer stand.
+ * - Responses and errors show the request as it was without the credential, and spans show its headers
+ *   redacted.
+ *
+ * @since 0.1.0
+ */
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientError from "@effect/platform/HttpClientError"
+import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Token from "../Token.js"
+import {
+  Misconfigured,
+  ReauthRequired,
+  RequestRejected,
+  TokenUnavailable,
+  TransientFailure
+} from "../TokenError.js"
+import type { TokenError } from "../TokenError.js"
+import * as TokenSource from "../TokenSource.js"
+import * as Challenge from "./Challenge.js"
+import * as Exchange from "./internal/exchange.js"
+import * as Binding from "./internal/origins.js"
+import * as Placement from "./Placement.js"
+
+/**
+ * Gives a client a credential. The new client can also fail with `E`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Middleware<out E extends TokenError> {
+  <E2, R>(client: HttpClient.HttpClient.With<E2, R>): HttpClient.HttpClient.With<E | E2, R>
+}
+
+/**
+ * The origins that a credential is bound to, as URLs of which only the origin counts. `"any"` sends it
+ * wherever a request goes, redirects and plain http included.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Origins = "any" | (string & {}) | URL | readonly [string | URL, ...ReadonlyArray<string | URL>]
+
+/**
+ * What every credential needs to know.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Where the credential may go. */
+  readonly origins: Origins
+  /** Whether an answer refuses the token that its request carried. Default `isRejection`. */
+  readonly rejected?: ((response: HttpClientResponse.HttpClientResponse) => boolean) | undefined
+}
+
+/**
+ * Whether this answer refuses the token: it is a 401, unless its challenges name only errors that another
+ * token of the same kind does not cure. Many APIs leave out the challenge that RFC 9110 §15.5.2 demands, so
+ * it is not asked for.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isRejection = (response: HttpClientResponse.HttpClientResponse): boolean => {
+  if (response.status !== 401) return false
+  const errors = Challenge.parse(response.headers["www-authenticate"]).flatMap((one) =>
+    Option.toArray(Challenge.error(one))
+  )
+  return errors.length === 0 || errors.some((code) => !notCured.has(code))
+}
+
+const notCured: ReadonlySet<string> = new Set([
+  "invalid_request",
+  "insufficient_scope",
+  "insufficient_user_authentication"
+])
+
+/**
+ * The general form: tokens of the source, put on requests in a way of your own.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const authenticate = <E extends TokenError, E2 extends TokenError>(
+  source: TokenSource.TokenSource<E>,
+  placement: Placement.Placement<E2>,
+  options: Options
+): Middleware<E | E2 | Misconfigured> => {
+  const isBound = Binding.compile(source.name, options.origins)
+  if (Either.isLeft(isBound)) return failing(isBound.left)
+  const setup: Exchange.Setup<E | E2> = {
+    source,
+    placement,
+    isBound: isBound.right,
+    unbound: options.origins === "any",
+    rejected: options.rejected ?? isRejection
+  }
+  return (client) => Exchange.client(client, setup)
+}
+
+const failing = (error: Misconfigured): Middleware<Misconfigured> => (client) =>
+  HttpClient.transformResponse(client, () => Effect.fail(error))
+
+/**
+ * `Authorization: Bearer …` (RFC 6750 §2.1), whatever the source calls its token's type, except for types
+ * that mean another way of presenting it: those are `Misconfigured`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const bearer = <E extends TokenError>(
+  source: TokenSource.TokenSource<E>,
+  options: Options
+): Middleware<E | Misconfigured> => {
+  const placement = Placement.header(
+    { source: source.name, name: "authorization" },
+    (token) =>
+      notBearer.test(token.type)
+        ? Either.left(wrongType(source.name, token.type))
+        : Either.map(Placement.visible(source.name, token), (value) => `Bearer ${value}`)
+  )
+  return authenticate(source, placement, options)
+}
+
+const notBearer = /^(?:dpop|pop|mac|n_a)$/i
+
+const wrongType = (source: string, type: string): Misconfigured =>
+  new Misconfigured({
+    source,
+    reason: "InvalidOption",
+    detail: `its tokens are of the type ${type}, which is not presented as a bearer token`,
+    hint: "Present it in the way of its type, or have the issuer give bearer tokens."
+  })
+
+/**
+ * Where an API key goes: into a header, if need be behind a scheme (`{ header: "authorization", scheme:
+ * "Token" }`), or into the query. Prefer a header: URLs end up in the logs of servers and proxies.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ApiKeyOptions =
+  & Options
+  & (
+    | { readonly header: string; readonly scheme?: string | undefined }
+    | { readonly query: string }
+  )
+
+/**
+ * An API key in a header or in the query.
+ *
+ * `fetch` would take a header other than `Authorization` along to another origin, so with `FetchHttpClient`
+ * such requests say `redirect: "manual"` unless a `RequestInit` in the context of the request says otherwise;
+ * a `RequestInit` that was given to `FetchHttpClient.layer` itself does not apply to them.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const apiKey = <E extends TokenError>(
+  source: TokenSource.TokenSource<E>,
+  options: ApiKeyOptions
+): Middleware<E | Misconfigured> => {
+  if ("query" in options) {
+    return authenticate(source, Placement.query({ source: source.name, name: options.query }), options)
+  }
+  const scheme = options.scheme === undefined ? "" : `${options.scheme} `
+  const placement = Placement.header(
+    { source: source.name, name: options.header },
+    (token) => Either.map(Placement.visible(source.name, token), (value) => scheme + value)
+  )
+  return authenticate(source, placement, options)
+}
+
+/**
+ * A user name and a password. Either may be the secret. A password can come from a source, as with registries
+ * that take a token in its place.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BasicCredentials<out E extends TokenError = never> {
+  readonly username: string | Redacted.Redacted<string>
+  readonly password: Redacted.Redacted<string> | TokenSource.TokenSource<E>
+}
+
+/**
+ * `Authorization: Basic …` in UTF-8 (RFC 7617). A user name with a colon and control characters in either
+ * part are `Misconfigured`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const basic = <E extends TokenError = never>(
+  credentials: BasicCredentials<E>,
+  options: Options
+): Middleware<E | Misconfigured> => {
+  const { password } = credentials
+  const source = Redacted.isRedacted(password) ? fixed(password as Redacted.Redacted<string>) : password
+  const username = Redacted.isRedacted(credentials.username)
+    ? Redacted.value(credentials.username)
+    : credentials.username
+  const placement = Placement.header({ source: source.name, name: "authorization" }, (token) => {
+    const pair = `${username}:${Redacted.value(token.value)}`
+    return username.includes(":") || controls.test(pair)
+      ? Either.left(invalidPair(source.name))
+      : Either.right(`Basic ${Encoding.encodeBase64(pair)}`)
+  })
+  return authenticate(source, placement, options)
+}
+
+// eslint-disable-next-line no-control-regex
+const controls = /[\x00-\x1f\x7f]/
+
+const fixed = (password: Redacted.Redacted<string>): TokenSource.TokenSource<never> => {
+  const token = Token.make({ value: password, type: "Basic" })
+  return TokenSource.make({ name: "basic credentials", request: () => Effect.succeed(token) })
+}
+
+const invalidPair = (source: string): Misconfigured =>
+  new Misconfigured({
+    source,
+    reason: "InvalidSecret",
+    detail: "the user name holds a colon, or one of the two holds control characters",
+    hint: "Look for a pasted line break, or for a user name that was given together with its password."
+  })
+
+/**
+ * The client as a plain `HttpClient`, for whatever demands one, such as `transformClient` of
+ * `HttpApiClient.make`. A token's error travels as the `cause` of a `RequestError` (`Transport` when it may
+ * work later, else `Encode`), where `tokenError` finds it. `HttpApiClient.makeWith` takes the client as it is
+ * and keeps the error's type.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const toHttpClient = (
+  client: HttpClient.HttpClient.With<HttpClientError.HttpClientError | TokenError>
+): HttpClient.HttpClient =>
+  HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
+    Effect.flatMap((request) =>
+      Effect.mapError(client.execute(request), (error) => asRequestError(error, request))
+    ),
+    Effect.succeed
+  )
+
+const asRequestError = (
+  error: HttpClientError.HttpClientError | TokenError,
+  request: HttpClientRequest.HttpClientRequest
+): HttpClientError.HttpClientError =>
+  HttpClientError.isHttpClientError(error) ? error : new HttpClientError.RequestError({
+    request,
+    reason: error._tag === "TransientFailure" ? "Transport" : "Encode",
+    cause: error,
+    description: error.message
+  })
+
+/**
+ * The token's error that a `RequestError` from `toHttpClient` or `layer` brings along.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const tokenError = (error: unknown): Option.Option<TokenError> =>
+  HttpClientError.isHttpClientError(error) && isTokenError(error.cause)
+    ? Option.some(error.cause)
+    : Option.none()
+
+const isTokenError = (cause: unknown): cause is TokenError =>
+  tokenErrors.some((type) => cause instanceof type)
+
+const tokenErrors = [TokenUnavailable, TransientFailure, ReauthRequired, RequestRejected, Misconfigured]
+
+/**
+ * The `HttpClient` of the context with a credential from the source under a tag, as a plain `HttpClient` (see
+ * `toHttpClient`): `HttpAuth.layer(GitHub, (source) => HttpAuth.bearer(source, { origins:
+ * "https://api.github.com" }))`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <Self>(
+  tag: Context.Tag<Self, TokenSource.TokenSource>,
+  credential: (source: TokenSource.TokenSource) => Middleware<TokenError>
+): Layer.Layer<HttpClient.HttpClient, never, HttpClient.HttpClient | Self> =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.zipWith(tag, HttpClient.HttpClient, (source, client) => toHttpClient(credential(source)(client)))
+  )

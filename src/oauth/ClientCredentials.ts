@@ -1,0 +1,76 @@
+/**
+ * The client credentials grant: a client's tokens for itself (RFC 6749 §4.4).
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Effect from "effect/Effect"
+import * as oauth from "oauth4webapi"
+import type { RequestRejected, TransientFailure } from "../TokenError.js"
+import { Misconfigured } from "../TokenError.js"
+import * as TokenSource from "../TokenSource.js"
+import * as Failure from "./internal/failure.js"
+import * as Endpoint from "./internal/tokenEndpoint.js"
+import type * as TokenEndpoint from "./TokenEndpoint.js"
+
+/**
+ * What `make` takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends TokenEndpoint.Options {
+  readonly scopes?: ReadonlyArray<string> | undefined
+  /** Who the token is for, as a resource indicator (RFC 8707). */
+  readonly resource?: string | ReadonlyArray<string> | undefined
+  /** Who the token is for, as servers that don't know resource indicators call it. */
+  readonly audience?: string | undefined
+}
+
+/**
+ * What getting a token this way can fail with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type ClientCredentialsError = TransientFailure | RequestRejected | Misconfigured
+
+/**
+ * A source that asks the server for a new token on every request; `TokenCache.cached` makes it remember.
+ * Fails when the client's secret or key can't be used.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: Options
+): Effect.Effect<TokenSource.TokenSource<ClientCredentialsError>, Misconfigured, HttpClient.HttpClient> =>
+  Effect.map(Endpoint.make("client credentials", options), (endpoint) => {
+    const fetch = Effect.map(fetchGrant(endpoint, options), (grant) => grant.token)
+    return TokenSource.make({ name: endpoint.source, timeLimit: endpoint.timeLimit, request: () => fetch })
+  })
+
+const fetchGrant = (endpoint: Endpoint.TokenEndpoint, { audience, parameters, resource, scopes }: Options) =>
+  endpoint.exchange({
+    grant: "client_credentials",
+    request: ({ auth, client, server }, options) =>
+      oauth.clientCredentialsGrantRequest(
+        server,
+        client,
+        auth,
+        Endpoint.fields(parameters, { scope: Endpoint.scope(scopes), resource, audience }),
+        options
+      )
+  }).pipe(
+    Effect.catchTag("Refusal", (refusal) => Effect.fail(Failure.ofRefusal(refusal))),
+    Effect.catchTag("ReauthRequired", ({ detail, source }) => Effect.fail(notAllowed(source, detail)))
+  )
+
+/** There is nobody who could log in: what the server refuses here are the client's own credentials. */
+const notAllowed = (source: string, detail: string): Misconfigured =>
+  new Misconfigured({
+    source,
+    reason: "InvalidClient",
+    detail,
+    hint: "Check the client's credentials and that it may use this grant."
+  })

@@ -1,0 +1,279 @@
+/**
+ * The device authorization grant (RFC 8628): a person approves on another device while this one polls.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { constant } from "effect/Function"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import * as oauth from "oauth4webapi"
+import type { Grant } from "../Grant.js"
+import type { TransientFailure } from "../TokenError.js"
+import { Misconfigured, ReauthRequired } from "../TokenError.js"
+import * as DeviceAuthorization from "./internal/deviceAuthorization.js"
+import * as Failure from "./internal/failure.js"
+import * as PollSchedule from "./internal/pollSchedule.js"
+import * as Protocol from "./internal/protocol.js"
+import * as Endpoint from "./internal/tokenEndpoint.js"
+import type * as TokenEndpoint from "./TokenEndpoint.js"
+
+/**
+ * What `make` takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends TokenEndpoint.Options {
+  readonly scopes?: ReadonlyArray<string> | undefined
+  /** Who the token is for (RFC 8707); kept as `resource` in `Grant.extra`, so that renewals say it again. */
+  readonly resource?: string | ReadonlyArray<string> | undefined
+  /** Who the token is for, as servers that don't know resource indicators call it. */
+  readonly audience?: string | undefined
+  /** Whether to bind the poll to the start by PKCE, as some servers demand. Default false. */
+  readonly pkce?: boolean | undefined
+  /** Further fields of the request that starts the login. */
+  readonly authorizationParameters?: TokenEndpoint.Parameters | undefined
+}
+
+/**
+ * A login that was started: what the person needs, and what the device polls with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Authorization {
+  readonly deviceCode: Redacted.Redacted<string>
+  /** What the person types in; at most 64 printable characters. */
+  readonly userCode: string
+  /** Where the person goes; an http or https URL. */
+  readonly verificationUri: string
+  /** The same with the code in it, for a QR code or a browser. */
+  readonly verificationUriComplete: string | undefined
+  /** Unix milliseconds from which on it can no longer be approved. */
+  readonly expiresAt: number
+  /** How long to wait between two polls: 1 second to 5 minutes. */
+  readonly interval: Duration.Duration
+  readonly codeVerifier: Redacted.Redacted<string> | undefined
+}
+
+/**
+ * What happens during a login. `nextAt` is when it polls again, in Unix milliseconds.
+ *
+ * - `Prompt`: the person has something to do.
+ * - `Pending`: the person has not decided yet.
+ * - `SlowedDown`: the server wants longer intervals from now on.
+ * - `Blip`: the server could not be asked; that doesn't end the login.
+ * - `Approved`: done.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Event =
+  | { readonly _tag: "Prompt"; readonly authorization: Authorization }
+  | { readonly _tag: "Pending"; readonly nextAt: number }
+  | { readonly _tag: "SlowedDown"; readonly nextAt: number; readonly interval: Duration.Duration }
+  | { readonly _tag: "Blip"; readonly nextAt: number; readonly error: TransientFailure }
+  | { readonly _tag: "Approved"; readonly grant: Grant }
+
+/**
+ * Is told of what happens. It runs between two polls, so it should be quick.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OnEvent = (event: Event) => Effect.Effect<void>
+
+/**
+ * The grant for one client. Every effect can be interrupted at any moment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DeviceCode {
+  readonly name: string
+  /** Starts a login. */
+  readonly authorize: Effect.Effect<Authorization, TokenEndpoint.GrantError>
+  /**
+   * Polls until the person has decided. Lost answers, outages and rate limits don't end it; a refusal is
+   * `ReauthRequired` with `AccessDenied`, and `LoginExpired` when nobody decided in time.
+   */
+  readonly poll: (
+    authorization: Authorization,
+    onEvent?: OnEvent
+  ) => Effect.Effect<Grant, TokenEndpoint.GrantError>
+  /** Both together. */
+  readonly login: (onEvent: OnEvent) => Effect.Effect<Grant, TokenEndpoint.GrantError>
+  /** A login as a stream of its events, the last of which holds the grant. Each run is a login of its own. */
+  readonly events: Stream.Stream<Event, TokenEndpoint.GrantError>
+}
+
+/**
+ * The grant for one client. Fails when the client's secret or key can't be used.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<DeviceCode, Misconfigured, HttpClient.HttpClient> =>
+  Effect.map(Endpoint.make("device login", options), (endpoint) => {
+    const authorize = start(endpoint, options)
+    const poll: DeviceCode["poll"] = (authorization, onEvent = ignore) =>
+      Effect.tap(
+        pollUntilDecided(endpoint, options, authorization, onEvent),
+        (grant) => onEvent({ _tag: "Approved", grant })
+      )
+    const login: DeviceCode["login"] = (onEvent) =>
+      Effect.flatMap(
+        authorize,
+        (authorization) =>
+          Effect.zipRight(onEvent({ _tag: "Prompt", authorization }), poll(authorization, onEvent))
+      )
+    return { name: endpoint.source, authorize, poll, login, events: eventsOf(login) }
+  })
+
+const ignore: OnEvent = constant(Effect.void)
+
+const eventsOf = (login: DeviceCode["login"]): DeviceCode["events"] =>
+  Stream.asyncPush((emit) =>
+    login((event) => Effect.sync(() => emit.single(event))).pipe(
+      Effect.matchCause({ onFailure: (cause) => emit.halt(cause), onSuccess: () => emit.end() }),
+      Effect.forkScoped
+    ), { bufferSize: "unbounded" })
+
+const start = (
+  endpoint: Endpoint.TokenEndpoint,
+  options: Options
+): Effect.Effect<Authorization, TokenEndpoint.GrantError> =>
+  Effect.gen(function*() {
+    const party = yield* Effect.filterOrFail(
+      endpoint.party,
+      ({ server }) => server.device_authorization_endpoint !== undefined,
+      () => unsupported(endpoint.source)
+    )
+    const verifier = options.pkce === true ? oauth.generateRandomCodeVerifier() : undefined
+    const pkce = verifier === undefined ? {} : yield* challengeOf(verifier)
+    const answer = yield* Protocol.perform(
+      endpoint.source,
+      (fetch) => requestAuthorization(party, options, pkce, fetch),
+      endpoint.send
+    )
+    const { interval, lifetime, ...decoded } = yield* DeviceAuthorization.decode(endpoint.source, answer)
+    const now = yield* Clock.currentTimeMillis
+    return {
+      ...decoded,
+      expiresAt: now + lifetime,
+      interval: Duration.millis(interval),
+      codeVerifier: verifier === undefined ? undefined : Redacted.make(verifier)
+    }
+  }).pipe(
+    Effect.catchTag("Refusal", (refusal) => Effect.fail(Failure.ofRefusal(refusal))),
+    Endpoint.traced("oauth.device_authorization", { "oauth.source": endpoint.source })
+  )
+
+const challengeOf = (verifier: string): Effect.Effect<Record<string, string>> =>
+  Effect.map(Effect.promise(() => oauth.calculatePKCECodeChallenge(verifier)), (challenge) => ({
+    code_challenge: challenge,
+    code_challenge_method: "S256"
+  }))
+
+const requestAuthorization = (
+  { auth, client, server }: Endpoint.Party,
+  { audience, authorizationParameters, resource, scopes }: Options,
+  pkce: Record<string, string>,
+  fetch: Protocol.Fetch
+): Promise<Response> =>
+  oauth.deviceAuthorizationRequest(
+    server,
+    client,
+    auth,
+    Endpoint.fields(authorizationParameters, { scope: Endpoint.scope(scopes), resource, audience }, pkce),
+    {
+      [oauth.customFetch]: fetch,
+      [oauth.allowInsecureRequests]: Protocol.allowLoopback(server.device_authorization_endpoint)
+    }
+  )
+
+const pollUntilDecided = (
+  endpoint: Endpoint.TokenEndpoint,
+  options: Options,
+  authorization: Authorization,
+  onEvent: OnEvent
+): Effect.Effect<Grant, TokenEndpoint.GrantError> => {
+  const schedule = PollSchedule.make({
+    interval: Duration.toMillis(authorization.interval),
+    expiresAt: authorization.expiresAt
+  })
+  return pollOnce(endpoint, options, authorization).pipe(
+    Effect.retry(Schedule.tapOutput(schedule, (next) => onEvent(toEvent(next)))),
+    Effect.mapError(() => expired(endpoint.source)),
+    Effect.flatten,
+    Effect.delay(authorization.interval)
+  )
+}
+
+/** One poll. What it fails with is a reason to wait; what it gives is the decision. */
+const pollOnce = (
+  endpoint: Endpoint.TokenEndpoint,
+  options: Options,
+  authorization: Authorization
+): Effect.Effect<Effect.Effect<Grant, TokenEndpoint.GrantError>, PollSchedule.Wait> =>
+  endpoint.exchange({
+    grant: "device_code",
+    request: ({ auth, client, server }, requestOptions) =>
+      oauth.deviceCodeGrantRequest(server, client, auth, Redacted.value(authorization.deviceCode), {
+        ...requestOptions,
+        additionalParameters: Endpoint.fields(options.parameters, {
+          code_verifier: authorization.codeVerifier && Redacted.value(authorization.codeVerifier),
+          resource: options.resource
+        })
+      })
+  }).pipe(
+    Effect.map((grant) => Effect.succeed(Endpoint.remember(grant, options.resource))),
+    Effect.catchTags({
+      TransientFailure: (error) => Effect.fail<PollSchedule.Wait>({ _tag: "Blip", error }),
+      Misconfigured: (error) => Effect.succeed(Effect.fail(error)),
+      Refusal: decided
+    })
+  )
+
+const decided = (
+  refusal: Failure.Refusal
+): Effect.Effect<Effect.Effect<never, TokenEndpoint.GrantError>, PollSchedule.Wait> => {
+  if (refusal.code === "authorization_pending") return Effect.fail({ _tag: "Pending" })
+  if (refusal.code === "slow_down") return Effect.fail({ _tag: "SlowDown" })
+  const error = Failure.ofRefusal(refusal)
+  return error._tag === "TransientFailure"
+    ? Effect.fail({ _tag: "Blip", error })
+    : Effect.succeed(Effect.fail(error))
+}
+
+const toEvent = ({ interval, nextAt, wait }: PollSchedule.Next): Event => {
+  switch (wait._tag) {
+    case "Pending":
+      return { _tag: "Pending", nextAt }
+    case "SlowDown":
+      return { _tag: "SlowedDown", nextAt, interval: Duration.millis(interval) }
+    case "Blip":
+      return { _tag: "Blip", nextAt, error: wait.error }
+  }
+}
+
+const unsupported = (source: string): Misconfigured =>
+  new Misconfigured({
+    source,
+    reason: "UnsupportedGrant",
+    detail: "the server has no device authorization endpoint",
+    hint: "Use another way to log in, or give deviceAuthorizationEndpoint."
+  })
+
+const expired = (source: string): ReauthRequired =>
+  new ReauthRequired({
+    source,
+    reason: "LoginExpired",
+    detail: "nobody approved the login before it expired",
+    hint: "Start the login again."
+  })

@@ -1,0 +1,50 @@
+/**
+ * What all grants have in common: the server, the client, and how the answer of a token endpoint is read.
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import type { Misconfigured, ReauthRequired, RequestRejected, TransientFailure } from "../TokenError.js"
+import type { AuthorizationServer } from "./AuthorizationServer.js"
+import type { Client } from "./Client.js"
+import type { Limits } from "./Limits.js"
+
+/**
+ * The options that every grant takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends Limits {
+  readonly server: AuthorizationServer
+  readonly client: Client
+  /** The name that errors, status and spans show. Default: the grant and the server's host. */
+  readonly name?: string | undefined
+  /**
+   * How long a token counts as valid whose `expires_in` is missing or no lifetime: not a number, not
+   * positive, or above ten years. Default 1 hour; `Duration.infinity` says that such tokens never expire.
+   */
+  readonly defaultLifetime?: Duration.DurationInput | undefined
+  /**
+   * Which text fields of the answer beside the standard ones are kept in `Grant.extra`. Never name a secret.
+   */
+  readonly keep?: ReadonlyArray<string> | undefined
+  /** Further fields of each token request. They can't replace those that the grant sets. */
+  readonly parameters?: Parameters | undefined
+}
+
+/**
+ * Fields of a request; a list is sent as one field for each of its items.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Parameters = Readonly<Record<string, string | ReadonlyArray<string>>>
+
+/**
+ * What asking for a grant can fail with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type GrantError = TransientFailure | ReauthRequired | RequestRejected | Misconfigured

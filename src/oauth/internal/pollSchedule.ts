@@ -1,0 +1,69 @@
+/**
+ * When a device asks again (RFC 8628 §3.5), as a schedule.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleInterval from "effect/ScheduleInterval"
+import type { TransientFailure } from "../../TokenError.js"
+
+/** Why there is no answer yet. */
+export type Wait =
+  | { readonly _tag: "Pending" }
+  | { readonly _tag: "SlowDown" }
+  | { readonly _tag: "Blip"; readonly error: TransientFailure }
+
+/** What the schedule decided. */
+export interface Next {
+  readonly wait: Wait
+  /** Milliseconds that the server wants between two requests by now. */
+  readonly interval: number
+  /** Unix milliseconds of the next request. */
+  readonly nextAt: number
+}
+
+export interface Options {
+  /** In milliseconds. */
+  readonly interval: number
+  /** Unix milliseconds; the schedule ends where the next request would come no sooner. */
+  readonly expiresAt: number
+}
+
+interface State {
+  readonly interval: number
+  readonly blips: number
+}
+
+const slowDown = 5_000
+
+/** What the back-off after lost answers grows to, unless the interval is longer. */
+const longestBackoff = 60_000
+
+/**
+ * Every `slow_down` adds five seconds for good. Lost answers double the wait, up to a minute, until one
+ * arrives; where that would reach past the end, the last try comes a second before it.
+ */
+export const make = (options: Options): Schedule.Schedule<Next, Wait> =>
+  Schedule.makeWithState<State, Wait, Next>({ interval: options.interval, blips: 0 }, (now, wait, state) => {
+    const interval = wait._tag === "SlowDown" ? state.interval + slowDown : state.interval
+    const blips = wait._tag === "Blip" ? state.blips + 1 : 0
+    const nextAt = wait._tag === "Blip"
+      ? Math.max(now + backoff(interval, blips, options.expiresAt - now), wait.error.retryAt ?? 0)
+      : now + interval
+    return Effect.succeed([
+      { interval, blips },
+      { wait, interval, nextAt },
+      nextAt < options.expiresAt
+        ? ScheduleDecision.continueWith(ScheduleInterval.after(nextAt))
+        : ScheduleDecision.done
+    ])
+  })
+
+const backoff = (interval: number, blips: number, left: number): number =>
+  Math.min(
+    interval * 2 ** Math.min(blips, 10),
+    Math.max(interval, longestBackoff),
+    Math.max(interval, left - 1_000)
+  )

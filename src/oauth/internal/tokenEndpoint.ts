@@ -1,0 +1,160 @@
+/**
+ * The exchange that all grants share: a request made for this client, the answer as a grant.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Ref from "effect/Ref"
+import * as oauth from "oauth4webapi"
+import type { Grant } from "../../Grant.js"
+import type { Misconfigured, TransientFailure } from "../../TokenError.js"
+import type { Options, Parameters } from "../TokenEndpoint.js"
+import * as ClientAuth from "./clientAuth.js"
+import { Refusal } from "./failure.js"
+import * as Protocol from "./protocol.js"
+import * as TokenResponse from "./tokenResponse.js"
+import * as Transport from "./transport.js"
+import * as Url from "./url.js"
+
+/** What oauth4webapi's functions are called with. */
+export interface Party {
+  readonly server: oauth.AuthorizationServer
+  readonly client: oauth.Client
+  readonly auth: oauth.ClientAuth
+}
+
+/** The options of a request that oauth4webapi is to send through here. */
+export type RequestOptions = oauth.TokenEndpointRequestOptions
+
+export interface Exchange {
+  /** The name of the grant, for spans. */
+  readonly grant: string
+  readonly request: (party: Party, options: RequestOptions) => Promise<Response>
+  /** How the answer is judged. Default: as of any grant without an interaction. */
+  readonly judge?: ((party: Party) => TokenResponse.Judge) | undefined
+  /** Default true. */
+  readonly lenientIdToken?: boolean | undefined
+}
+
+export interface TokenEndpoint {
+  readonly source: string
+  /** How long one exchange may take: discovery, then the request. */
+  readonly timeLimit: Duration.Duration
+  readonly party: Effect.Effect<Party, TransientFailure | Misconfigured>
+  readonly send: Transport.Send
+  readonly exchange: (
+    exchange: Exchange
+  ) => Effect.Effect<Grant, Refusal | TransientFailure | Misconfigured>
+}
+
+/** The endpoint for one client. `grant` names it where the options don't. */
+export const make = (
+  grant: string,
+  options: Options
+): Effect.Effect<TokenEndpoint, Misconfigured, HttpClient.HttpClient> =>
+  Effect.gen(function*() {
+    const source = options.name ?? `${grant} at ${hostOf(options.server.issuer)}`
+    const auth = yield* ClientAuth.make(source, options.client)
+    const send = yield* Transport.make({ ...options, source, clockOffset: options.server.clockOffset })
+    const party = Effect.zipWith(
+      options.server.metadata,
+      Protocol.client(options.client.id, options.server.clockOffset),
+      (server, client): Party => ({ server, client, auth })
+    )
+    const timeLimit = Duration.times(Transport.timeLimit(options), 3)
+    const decoding = {
+      source,
+      defaultLifetime: Duration.decode(options.defaultLifetime ?? Duration.hours(1)),
+      keep: options.keep ?? []
+    }
+    const attempt = (exchange: Exchange) =>
+      Effect.flatMap(party, (party) =>
+        Effect.flatMap(
+          Protocol.perform(source, (fetch) => exchange.request(party, requestOptions(party, fetch)), send),
+          (answer) =>
+            TokenResponse.decode(answer, {
+              ...decoding,
+              judge: (exchange.judge ?? judgeAny)(party),
+              lenientIdToken: exchange.lenientIdToken ?? true
+            })
+        ))
+    const exchange = (exchange: Exchange) =>
+      (signs(options) ? againOnSkew(attempt(exchange), options.server.clockOffset) : attempt(exchange)).pipe(
+        traced("oauth.token", { "oauth.grant": exchange.grant, "oauth.source": source })
+      )
+    return { source, timeLimit, party, send, exchange }
+  })
+
+const signs = (options: Options): boolean => options.client.auth?._tag === "PrivateKeyJwt"
+
+/** An assertion that was refused while its answer taught that the clocks differ is signed once more. */
+const againOnSkew = <A, E>(
+  attempt: Effect.Effect<A, E | Refusal>,
+  clockOffset: Ref.Ref<number>
+): Effect.Effect<A, E | Refusal> =>
+  Effect.flatMap(
+    Ref.get(clockOffset),
+    (before) =>
+      Effect.catchIf(attempt, isInvalidClient, (refusal) =>
+        Effect.flatMap(Ref.get(clockOffset), (after) =>
+          Math.abs(after - before) < 1_000 ? Effect.fail(refusal) : attempt))
+  )
+
+const isInvalidClient = <E>(error: E | Refusal): error is Refusal =>
+  error instanceof Refusal && error.code === "invalid_client"
+
+const judgeAny = ({ client, server }: Party): TokenResponse.Judge => (response, options) =>
+  oauth.processGenericTokenEndpointResponse(server, client, response, options)
+
+const requestOptions = ({ server }: Party, fetch: Protocol.Fetch): RequestOptions => ({
+  [oauth.customFetch]: fetch,
+  [oauth.allowInsecureRequests]: Protocol.allowLoopback(server.token_endpoint)
+})
+
+const hostOf = (issuer: string): string => Url.parse(issuer)?.host ?? "the authorization server"
+
+/** A span that tells names and how it ended, nothing else. */
+export const traced =
+  (name: string, attributes: Readonly<Record<string, string>>) =>
+  <A, E extends { readonly _tag: string }, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    self.pipe(
+      Effect.tapBoth({
+        onSuccess: () => Effect.annotateCurrentSpan("oauth.outcome", "ok"),
+        onFailure: (error) => Effect.annotateCurrentSpan("oauth.outcome", error._tag)
+      }),
+      Effect.withSpan(name, { kind: "client", captureStackTrace: false, attributes })
+    )
+
+/** The fields of a request; those of the grant come last and win. */
+export const fields = (
+  ...parts: ReadonlyArray<Readonly<Record<string, string | ReadonlyArray<string> | undefined>> | undefined>
+): URLSearchParams => {
+  const merged: Parameters = Object.fromEntries(
+    parts.flatMap((part) => Object.entries(part ?? {})).flatMap(([name, value]) =>
+      value === undefined || value.length === 0 ? [] : [[name, value]]
+    )
+  )
+  return new URLSearchParams(
+    Object.entries(merged).flatMap(([name, value]) =>
+      typeof value === "string" ? [[name, value]] : value.map((item) => [name, item])
+    )
+  )
+}
+
+/** Scopes as they go on the wire; nothing when there are none. */
+export const scope = (scopes: ReadonlyArray<string> | undefined): string | undefined =>
+  scopes === undefined || scopes.length === 0 ? undefined : scopes.join(" ")
+
+const separator = " "
+
+/** The grant with the resource it was asked for, for its renewals. */
+export const remember = (grant: Grant, resource: string | ReadonlyArray<string> | undefined): Grant =>
+  resource === undefined
+    ? grant
+    : { ...grant, extra: { ...grant.extra, resource: [resource].flat().join(separator) } }
+
+/** The resource that a grant was asked for. */
+export const remembered = (grant: Grant): ReadonlyArray<string> | undefined =>
+  grant.extra["resource"]?.split(separator)

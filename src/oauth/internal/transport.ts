@@ -1,0 +1,191 @@
+/**
+ * How a request of the protocol travels: through the injected HttpClient, without redirects, within a time
+ * and a size limit, and without leaving anything secret in a span.
+ *
+ * @since 0.1.0
+ */
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as HttpBody from "@effect/platform/HttpBody"
+import * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
+import { constTrue, identity } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Ref from "effect/Ref"
+import * as Stream from "effect/Stream"
+import type { Misconfigured } from "../../TokenError.js"
+import { TransientFailure } from "../../TokenError.js"
+import type { Limits } from "../Limits.js"
+import * as HttpDate from "./httpDate.js"
+import * as Url from "./url.js"
+
+/** A request as oauth4webapi makes it. */
+export interface Request {
+  readonly url: string
+  readonly method: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | undefined
+}
+
+/** A whole answer, read within the limits. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | undefined>>
+  readonly text: string
+}
+
+/** Sends one request. It is over, answer read, within the time limit. */
+export type Send = (request: Request) => Effect.Effect<Answer, TransientFailure | Misconfigured>
+
+/** What a sender is made from. */
+export interface Options extends Limits {
+  /** The name that errors show. */
+  readonly source: string
+  /** Where the difference between the server's clock and ours is kept, in milliseconds. */
+  readonly clockOffset: Ref.Ref<number>
+}
+
+/** The time limit of one request. */
+export const timeLimit = (limits: Limits): Duration.Duration =>
+  Duration.decode(limits.requestTimeLimit ?? Duration.seconds(15))
+
+/** A sender over the HttpClient in the context. */
+export const make = (options: Options): Effect.Effect<Send, never, HttpClient.HttpClient> =>
+  Effect.map(HttpClient.HttpClient, (client) => {
+    const guarded = guard(client)
+    const limit = timeLimit(options)
+    return (request) =>
+      Effect.zipRight(
+        Url.secure(options.source, "the address of a request", request.url),
+        exchange(guarded, request, options)
+      ).pipe(
+        Effect.timeoutFail({ duration: limit, onTimeout: () => timedOut(options.source, limit) }),
+        Effect.tap((answer) => Effect.annotateCurrentSpan("http.response.status_code", answer.status))
+      )
+  })
+
+const exchange = Effect.fnUntraced(
+  function*(client: HttpClient.HttpClient, request: Request, options: Options) {
+    const sent = yield* Clock.currentTimeMillis
+    const response = yield* Effect.catchAll(
+      client.execute(toRequest(request)),
+      (error) => lost(options.source, error)
+    )
+    yield* learnOffset(response, sent, options.clockOffset)
+    const text = yield* readText(response, options)
+    return { status: response.status, headers: response.headers, text }
+  }
+)
+
+const toRequest = (request: Request): HttpClientRequest.HttpClientRequest =>
+  HttpClientRequest.make(request.method === "GET" ? "GET" : "POST")(request.url, {
+    headers: request.headers,
+    ...(request.body === undefined
+      ? {}
+      : { body: HttpBody.text(request.body, request.headers["content-type"]) })
+  })
+
+/** No redirects and no spans of the client's own: those would show the address and headers as they are. */
+const guard = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
+  client.pipe(
+    HttpClient.mapRequestEffect((request) => Effect.as(refuseRedirects, request)),
+    HttpClient.withTracerDisabledWhen(constTrue),
+    HttpClient.transformResponse(Effect.mapInputContext<never, never>(identity))
+  )
+
+/**
+ * Only the client built on fetch follows redirects by itself. Its settings may have been given to its Layer,
+ * which is why they are added to here, where that Layer's context is seen, rather than provided from outside.
+ */
+const refuseRedirects: Effect.Effect<void> = FiberRef.update(FiberRef.currentContext, (context) => {
+  const given = Option.getOrElse(Context.getOption(context, FetchHttpClient.RequestInit), () => ({}))
+  return Context.merge(context, Context.make(FetchHttpClient.RequestInit, { ...given, redirect: "manual" }))
+})
+
+const readText = (
+  response: HttpClientResponse.HttpClientResponse,
+  options: Options
+): Effect.Effect<string, TransientFailure> => {
+  const limit = options.maxResponseBytes ?? 1024 * 1024
+  const decoder = new TextDecoder()
+  return response.stream.pipe(
+    Stream.catchAll((error) =>
+      error.reason === "EmptyBody" ? Stream.empty : Stream.fromEffect(lost(options.source, error))
+    ),
+    Stream.runFoldEffect(
+      { size: 0, text: "" },
+      ({ size, text }, bytes: Uint8Array) =>
+        size + bytes.length > limit
+          ? Effect.fail(tooLarge(options.source, limit))
+          : Effect.succeed({
+            size: size + bytes.length,
+            text: text + decoder.decode(bytes, { stream: true })
+          })
+    ),
+    Effect.map(({ text }) => text)
+  )
+}
+
+/**
+ * The server's clock is read from `Date` (whole seconds, so half a second is added), as of the middle of the
+ * exchange. What lies within that error counts as no difference. An answer out of a cache tells nothing.
+ */
+const learnOffset = (
+  response: HttpClientResponse.HttpClientResponse,
+  sent: number,
+  clockOffset: Ref.Ref<number>
+): Effect.Effect<void> =>
+  Effect.flatMap(Clock.currentTimeMillis, (received) => {
+    const date = HttpDate.parse(response.headers["date"])
+    if (Option.isNone(date) || response.headers["age"] !== undefined) return Effect.void
+    const offset = Math.round(date.value + 500 - (sent + received) / 2)
+    return Ref.set(clockOffset, Math.abs(offset) <= 500 + (received - sent) / 2 ? 0 : offset)
+  })
+
+const lost = (
+  source: string,
+  error: HttpClientError.HttpClientError
+): Effect.Effect<never, TransientFailure> =>
+  Effect.fail(
+    new TransientFailure({
+      source,
+      reason: "Network",
+      detail: `the connection to the authorization server failed${codeOf(error.cause)}`,
+      hint: "Check the network, the proxy and the server's certificate; it is worth trying again.",
+      retryAt: undefined
+    })
+  )
+
+/** The system's name for the error, such as ` (ECONNREFUSED)`. */
+const codeOf = (cause: unknown, depth = 0): string => {
+  if (!Predicate.isRecord(cause) || depth > 3) return ""
+  const code = cause["code"]
+  return typeof code === "string" && /^[A-Z][A-Z0-9_]{1,40}$/.test(code)
+    ? ` (${code})`
+    : codeOf(cause["cause"], depth + 1)
+}
+
+const timedOut = (source: string, limit: Duration.Duration): TransientFailure =>
+  new TransientFailure({
+    source,
+    reason: "Timeout",
+    detail: `the authorization server did not answer within ${Duration.format(limit)}`,
+    hint: "Try again, or raise requestTimeLimit.",
+    retryAt: undefined
+  })
+
+const tooLarge = (source: string, limit: number): TransientFailure =>
+  new TransientFailure({
+    source,
+    reason: "MalformedAnswer",
+    detail: `the answer is larger than ${limit} bytes`,
+    hint: "Check that the address is the authorization server's; raise maxResponseBytes if it is.",
+    retryAt: undefined
+  })
