@@ -1,0 +1,110 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as AuthorizationServer from "effect-credentials/oauth/AuthorizationServer"
+import * as DeviceCode from "effect-credentials/oauth/DeviceCode"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Redacted from "effect/Redacted"
+import * as TestClock from "effect/TestClock"
+import { inTurn, json, serve, text } from "../oauth/kit.js"
+import type { Handler } from "../oauth/kit.js"
+
+const authorization = {
+  device_code: "d",
+  user_code: "CODE",
+  verification_uri: "https://idp.test/go",
+  expires_in: 900
+}
+
+const pending = json({ error: "authorization_pending" }, { status: 400 })
+const granted = json({ access_token: "granted" })
+
+const login = (poll: Handler) =>
+  Effect.gen(function*() {
+    const polls: Array<number> = []
+    const layer = serve((call) =>
+      Effect.flatMap(Clock.currentTimeMillis, (at) => {
+        if (call.url.endsWith("/device")) return Effect.sync(() => Response.json(authorization))
+        polls.push(at / 1000)
+        return poll(call)
+      })
+    )
+    const server = yield* AuthorizationServer.make({
+      tokenEndpoint: "https://idp.test/token",
+      deviceAuthorizationEndpoint: "https://idp.test/device"
+    })
+    const device = yield* Effect.provide(DeviceCode.make({ server, client: { id: "app" } }), layer)
+    const events: Array<string> = []
+    const fiber = yield* Effect.fork(
+      Effect.exit(device.login((event) =>
+        Effect.sync(() => events.push(event._tag === "Blip" ? `Blip ${event.error.reason}` : event._tag))
+      ))
+    )
+    yield* TestClock.adjust("901 seconds")
+    return { events, exit: yield* Fiber.join(fiber), polls }
+  })
+
+const blips: ReadonlyArray<readonly [string, () => Response | "dropped", string]> = [
+  ["a dropped connection", () => "dropped", "Network"],
+  ["status 500", text("", { status: 500 }), "ServerError"],
+  ["status 503 with an OAuth code", json({ error: "invalid_grant" }, { status: 503 }), "ServerError"],
+  ["status 429", text("", { status: 429 }), "RateLimited"],
+  ["a page of a proxy", text("<html>", { status: 200 }), "MalformedAnswer"],
+  ["a refusal of a proxy", text("<html>", { status: 403 }), "MalformedAnswer"],
+  [
+    "a redirect to a sign-in page",
+    text("", { status: 302, headers: { location: "https://wifi.test" } }),
+    "MalformedAnswer"
+  ],
+  ["temporarily_unavailable", json({ error: "temporarily_unavailable" }, { status: 400 }), "ServerError"]
+]
+
+describe("F36 device polling outlives", () => {
+  for (const [name, blip, reason] of blips) {
+    it.effect(name, () =>
+      Effect.gen(function*() {
+        const { events, exit, polls } = yield* login(inTurn(pending, blip, pending, granted))
+        assert.strictEqual(exit._tag === "Success" ? Redacted.value(exit.value.token.value) : exit, "granted")
+        assert.deepStrictEqual(events, ["Prompt", "Pending", `Blip ${reason}`, "Pending", "Approved"])
+        assert.deepStrictEqual(polls, [5, 10, 20, 25])
+      }))
+  }
+
+  it.effect("a request that is never answered", () =>
+    Effect.gen(function*() {
+      let count = 0
+      const { events, exit, polls } = yield* login((call) =>
+        count++ === 0 ? Effect.never : inTurn(granted)(call)
+      )
+      assert.strictEqual(exit._tag, "Success")
+      assert.deepStrictEqual(events, ["Prompt", "Blip Timeout", "Approved"])
+      assert.deepStrictEqual(polls, [5, 30])
+    }))
+
+  it.effect("an outage until the code expires, with fewer and fewer requests, and then it is over", () =>
+    Effect.gen(function*() {
+      const { exit, polls } = yield* login(inTurn(() => "dropped"))
+      assert.strictEqual(
+        exit._tag === "Failure" && exit.cause._tag === "Fail" ? exit.cause.error.reason : exit,
+        "LoginExpired"
+      )
+      assert.deepStrictEqual(polls.slice(0, 6), [5, 15, 35, 75, 135, 195])
+      assert.isAtMost(polls.length, 19)
+      assert.strictEqual(polls.at(-1), 899)
+    }))
+
+  it.effect("an outage that ends, and then polls as often as before", () =>
+    Effect.gen(function*() {
+      const down = () => "dropped" as const
+      const { polls } = yield* login(inTurn(down, down, down, pending, pending, granted))
+      assert.deepStrictEqual(polls, [5, 15, 35, 75, 80, 85])
+    }))
+
+  it.effect("a rate limit, as long as it says", () =>
+    Effect.gen(function*() {
+      const limited = text("", { status: 429, headers: { "retry-after": "100" } })
+      const { exit, polls } = yield* login(inTurn(limited, granted))
+      assert.strictEqual(exit._tag, "Success")
+      assert.deepStrictEqual(polls, [5, 105])
+    }))
+})

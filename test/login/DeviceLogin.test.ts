@@ -1,0 +1,127 @@
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { assert, describe, it } from "@effect/vitest"
+import * as DeviceLogin from "effect-credentials/login/DeviceLogin"
+import * as LoginPrompt from "effect-credentials/login/LoginPrompt"
+import * as AuthorizationServer from "effect-credentials/oauth/AuthorizationServer"
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
+import * as TestClock from "effect/TestClock"
+import { inTurn, json, serve } from "../oauth/kit.js"
+import type { Handler } from "../oauth/kit.js"
+import * as OidcProvider from "../support/OidcProvider.js"
+
+const authorization = {
+  device_code: "d",
+  user_code: "CODE",
+  verification_uri: "https://idp.test/go",
+  expires_in: 3600
+}
+
+const pending = json({ error: "authorization_pending" }, { status: 400 })
+
+const setup = (poll: Handler, options: Partial<DeviceLogin.Options> = {}) =>
+  Effect.gen(function*() {
+    const queue = yield* Queue.unbounded<LoginPrompt.Prompt | LoginPrompt.Progress>()
+    const layer = serve((call) =>
+      call.url.endsWith("/device") ? Effect.sync(() => Response.json(authorization)) : poll(call)
+    )
+    const server = yield* AuthorizationServer.make({
+      tokenEndpoint: "https://idp.test/token",
+      deviceAuthorizationEndpoint: "https://idp.test/device"
+    })
+    const login = yield* Effect.provide(
+      DeviceLogin.make({ server, client: { id: "app" }, name: "acme", ...options }),
+      Layer.merge(layer, LoginPrompt.layerQueue(queue))
+    )
+    const told = Effect.map(Queue.takeAll(queue), (all) => Chunk.toReadonlyArray(all).map((one) => one._tag))
+    return { login, queue, told }
+  })
+
+it.scoped("a person is told what to do, does it, and is told that it worked", () =>
+  Effect.gen(function*() {
+    const idp = yield* OidcProvider.make()
+    const server = yield* AuthorizationServer.discover({ issuer: idp.issuer })
+    const queue = yield* Queue.unbounded<LoginPrompt.Prompt | LoginPrompt.Progress>()
+    const { login } = yield* Effect.provide(
+      DeviceLogin.make({ server, client: { id: "device" }, scopes: ["openid", "offline_access"] }),
+      LoginPrompt.layerQueue(queue)
+    )
+    const fiber = yield* Effect.fork(login)
+    const prompt = yield* Queue.take(queue)
+    const url = prompt._tag === "Device" ? prompt.verificationUriComplete : undefined
+    yield* idp.approve(url ?? "")
+    yield* TestClock.adjust("5 seconds")
+    const grant = yield* Fiber.join(fiber)
+    assert.isDefined(grant.refreshToken)
+    assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Queue.takeAll(queue)), [
+      { _tag: "Succeeded", source: `device login at ${new URL(idp.issuer).host}` }
+    ])
+  }).pipe(Effect.provide(NodeHttpClient.layerUndici)))
+
+describe("what the person is told", () => {
+  it.effect("waiting, trouble and success", () =>
+    Effect.gen(function*() {
+      const { login, told } = yield* setup(inTurn(pending, () => "dropped", json({ access_token: "t" })))
+      const fiber = yield* Effect.fork(login.login)
+      yield* TestClock.adjust("20 seconds")
+      const grant = yield* Fiber.join(fiber)
+      assert.strictEqual(Redacted.value(grant.token.value), "t")
+      assert.deepStrictEqual(yield* told, ["Device", "Waiting", "Trouble", "Succeeded"])
+    }))
+
+  it.effect("that it failed, and why", () =>
+    Effect.gen(function*() {
+      const { login, queue } = yield* setup(inTurn(json({ error: "access_denied" }, { status: 400 })))
+      const fiber = yield* Effect.fork(Effect.flip(login.login))
+      yield* TestClock.adjust("5 seconds")
+      const error = yield* Fiber.join(fiber)
+      const [, last] = Chunk.toReadonlyArray(yield* Queue.takeAll(queue))
+      assert.deepStrictEqual(last, {
+        _tag: "Failed",
+        source: "acme",
+        reason: "AccessDenied",
+        hint: error.hint
+      })
+    }))
+})
+
+describe("the time limit", () => {
+  it.effect("ends a login that the server would let go on", () =>
+    Effect.gen(function*() {
+      const { login, told } = yield* setup(inTurn(pending), { loginTimeLimit: "62 seconds" })
+      assert.strictEqual(Duration.toSeconds(login.timeLimit), 62)
+      const fiber = yield* Effect.fork(Effect.flip(login.login))
+      yield* TestClock.adjust("61 seconds")
+      assert.isNull(fiber.unsafePoll())
+      yield* TestClock.adjust("1 second")
+      const error = yield* Fiber.join(fiber)
+      assert.deepStrictEqual([error._tag, error.reason], ["ReauthRequired", "LoginExpired"])
+      assert.deepStrictEqual((yield* told).slice(-2), ["Waiting", "Failed"])
+    }))
+
+  it.effect("is 15 minutes", () =>
+    Effect.gen(function*() {
+      const { login } = yield* setup(inTurn(pending))
+      assert.strictEqual(Duration.toMinutes(login.timeLimit), 15)
+    }))
+})
+
+describe("interruption", () => {
+  for (const moment of ["0 seconds", "4 seconds", "5 seconds", "9 seconds"] as const) {
+    it.effect(`after ${moment} ends it at once, and says so`, () =>
+      Effect.gen(function*() {
+        const { login, told } = yield* setup(() => Effect.never)
+        const fiber = yield* Effect.fork(login.login)
+        yield* TestClock.adjust(moment)
+        yield* Fiber.interrupt(fiber)
+        assert.deepStrictEqual(yield* told, ["Device", "Cancelled"])
+        yield* TestClock.adjust("1 hour")
+        assert.deepStrictEqual(yield* told, [])
+      }))
+  }
+})

@@ -1,0 +1,154 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as LoginPrompt from "effect-credentials/login/LoginPrompt"
+import * as Chunk from "effect/Chunk"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as FastCheck from "effect/FastCheck"
+import * as Queue from "effect/Queue"
+import * as TestClock from "effect/TestClock"
+
+const device: LoginPrompt.Prompt = {
+  _tag: "Device",
+  source: "device login at idp.test",
+  userCode: "WDJB-MJHT",
+  verificationUri: "https://idp.test/go",
+  verificationUriComplete: "https://idp.test/go?user_code=WDJB-MJHT",
+  expiresAt: 10 * 60_000
+}
+
+describe("render", () => {
+  it("says what to do, where, with what, and until when", () => {
+    assert.strictEqual(
+      LoginPrompt.render(device, 0),
+      [
+        "device login at idp.test: log in.",
+        "Open https://idp.test/go",
+        "and enter the code WDJB-MJHT",
+        "or open https://idp.test/go?user_code=WDJB-MJHT",
+        "This works until 00:10 UTC (10 minutes)."
+      ].join("\n")
+    )
+  })
+
+  it("without a complete address, in the last minute", () => {
+    const text = LoginPrompt.render({ ...device, verificationUriComplete: undefined }, 9 * 60_000)
+    assert.notInclude(text, "or open")
+    assert.include(text, "(1 minute)")
+  })
+
+  it("for a browser on this machine", () => {
+    const text = LoginPrompt.render({
+      _tag: "Browser",
+      source: "x",
+      url: "https://idp.test/auth?a=b",
+      expiresAt: 60_000
+    }, 0)
+    assert.include(text, "Open https://idp.test/auth?a=b\n")
+  })
+
+  it("shows when it has expired, or never does", () => {
+    assert.include(LoginPrompt.render(device, 11 * 60_000), "(0 minutes)")
+    assert.notInclude(LoginPrompt.render({ ...device, expiresAt: Infinity }, 0), "NaN")
+  })
+
+  it("whatever the server says, nothing but plain text of bounded length comes out", () => {
+    FastCheck.assert(
+      FastCheck.property(
+        FastCheck.string({ unit: "binary", maxLength: 5000 }),
+        FastCheck.webUrl(),
+        FastCheck.constantFrom("", "\u001b[2J", "\r", "\u009b1A", "\u202e", "\u0007", "\u2028"),
+        (text, url, control) => {
+          const shown = LoginPrompt.render({
+            ...device,
+            source: text + control,
+            userCode: control + text,
+            verificationUri: url + control + text,
+            verificationUriComplete: control + text
+          }, 0)
+          assert.notMatch(shown.replaceAll("\n", ""), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+          assert.strictEqual(shown.split("\n").length, 5)
+          assert.isBelow(shown.length, 20_000)
+        }
+      )
+    )
+  })
+})
+
+describe("webAddress", () => {
+  const cases: ReadonlyArray<readonly [string, string | undefined]> = [
+    ["https://idp.test/a", "https://idp.test/a"],
+    ["http://idp.test", "http://idp.test/"],
+    ["https://idp.test/\u001b[2J", "https://idp.test/%1B[2J"],
+    ["https://idp.test/\u202egpj", "https://idp.test/%E2%80%AEgpj"],
+    ["https://\u0456dp.test/", "https://xn--dp-goc.test/"],
+    ["https://bank.test@evil.test/", undefined],
+    ["https://:bank.test@evil.test/", undefined],
+    ["javascript:alert(1)", undefined],
+    ["file:///etc/passwd", undefined],
+    ["vscode://x", undefined],
+    ["idp.test", undefined],
+    ["", undefined],
+    [`https://idp.test/${"x".repeat(2048)}`, undefined]
+  ]
+  for (const [text, expected] of cases) {
+    it(JSON.stringify(text.slice(0, 40)), () => {
+      const shown = LoginPrompt.webAddress(text)
+      if (expected === undefined) assert.match(shown, /^\(an address that is not shown/)
+      else assert.strictEqual(shown, expected)
+    })
+  }
+})
+
+describe("printable", () => {
+  const cases: ReadonlyArray<readonly [string, number, string]> = [
+    ["plain – ünïcode 日本", 100, "plain – ünïcode 日本"],
+    ["a\u001b[31mb\r\nc\td", 100, "a[31mbcd"],
+    ["exactly", 7, "exactly"],
+    ["too long", 7, "too lo…"],
+    ["\u200b\u200fhidden", 100, "hidden"]
+  ]
+  for (const [text, limit, expected] of cases) {
+    it(JSON.stringify(text), () => assert.strictEqual(LoginPrompt.printable(text, limit), expected))
+  }
+})
+
+describe("layers", () => {
+  const progress: ReadonlyArray<LoginPrompt.Progress> = [
+    { _tag: "Waiting", source: "x", nextAt: 0 },
+    { _tag: "Trouble", source: "x", reason: "Network", nextAt: 0 },
+    { _tag: "Succeeded", source: "x" },
+    { _tag: "Failed", source: "x", reason: "AccessDenied", hint: "Log in again.\u001b[2J" },
+    { _tag: "Cancelled", source: "x" }
+  ]
+  const everything = Effect.gen(function*() {
+    const prompt = yield* LoginPrompt.LoginPrompt
+    yield* prompt.show(device)
+    yield* Effect.forEach(progress, prompt.progress)
+  })
+
+  it.effect("layerConsole writes the prompt and how it ended", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const console = yield* Console.consoleWith(Effect.succeed)
+      yield* TestClock.setTime(60_000)
+      yield* Effect.withConsole(Effect.provide(everything, LoginPrompt.layerConsole), {
+        ...console,
+        log: (...args) => Effect.sync(() => lines.push(args.join(" ")))
+      })
+      assert.deepStrictEqual(lines, [
+        LoginPrompt.render(device, 60_000),
+        "x: logged in.",
+        "x: not logged in (AccessDenied). Log in again.[2J",
+        "x: the login was cancelled."
+      ])
+    }))
+
+  it.effect("layerQueue gives all of it, in order", () =>
+    Effect.gen(function*() {
+      const queue = yield* Queue.unbounded<LoginPrompt.Prompt | LoginPrompt.Progress>()
+      yield* Effect.provide(everything, LoginPrompt.layerQueue(queue))
+      assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Queue.takeAll(queue)), [device, ...progress])
+    }))
+
+  it.effect("layerSilent says nothing", () => Effect.provide(everything, LoginPrompt.layerSilent))
+})
