@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
@@ -82,9 +83,14 @@ export const make = (options?: Options): Effect.Effect<Service, never, Scope.Sco
   Effect.gen(function*() {
     const clock = yield* Effect.clock
     const scheduler = new Scheduler(clock, options)
-    yield* Effect.forkScoped(Effect.interruptible(Effect.forever(scheduler.step)))
+    const step = Effect.catchAllDefect(scheduler.step, reportDefect)
+    yield* Effect.forkScoped(Effect.interruptible(Effect.forever(step)))
     return scheduler
   })
+
+/** A task that throws is its own loss: the others are called all the same. */
+const reportDefect = (defect: unknown): Effect.Effect<void> =>
+  Effect.logError("a task of the scheduler threw", Cause.die(defect))
 
 /**
  * The scheduler with its defaults. It is one value, so that all Layers of a program that are built together share it.
@@ -124,7 +130,7 @@ class Scheduler implements Service {
 
   constructor(clock: Clock.Clock, options?: Options) {
     this.clock = clock
-    this.concurrency = Math.max(1, options?.concurrency ?? 64)
+    this.concurrency = Math.max(1, (options?.concurrency ?? 64) || 1)
     const recheck = options?.recheck ?? (clock === liveClock ? "1 minute" : Duration.infinity)
     this.longest = Math.min(maxSleep, Math.max(1, Duration.toMillis(recheck)))
   }
@@ -184,7 +190,12 @@ class Scheduler implements Service {
   /** Counts the renewal before it starts: it may end before `onDue` returns. */
   private begin(task: Task, now: number): void {
     this.inFlight++
-    if (!task.onDue(now)) this.inFlight--
+    let began = false
+    try {
+      began = task.onDue(now)
+    } finally {
+      if (!began) this.inFlight--
+    }
   }
 
   private sleepFor(millis: number): Effect.Effect<void> {

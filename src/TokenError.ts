@@ -70,7 +70,7 @@ export class TransientFailure extends Data.TaggedError("TransientFailure")<
     | "StoreConflict"
   > & {
     /** Unix milliseconds before which a retry is pointless, where the other side said so. */
-    readonly retryAt: number | undefined
+    readonly retryAt?: number | undefined
   }
 > {
   override get message(): string {

@@ -3,13 +3,16 @@
  *
  * @since 0.1.0
  */
+import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as RcMap from "effect/RcMap"
 import type * as Scope from "effect/Scope"
+import * as RefreshScheduler from "./RefreshScheduler.js"
 import type * as Token from "./Token.js"
 import type { TokenError } from "./TokenError.js"
-import type { TokenSource } from "./TokenSource.js"
+import type { LayerOf, TokenSource } from "./TokenSource.js"
 
 /**
  * A family of sources. Each key has a source of its own: its token, its failures and its back-off never touch another
@@ -60,3 +63,14 @@ export const make = <K, E extends TokenError, E2, R>(
       release: (key) => RcMap.invalidate(sources, key)
     })
   )
+
+/**
+ * The Layer that provides a family under a tag, with the scope and the scheduler that its sources need.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <Self, K, E extends TokenError, E2, E3, R>(
+  tag: Context.Tag<Self, TokenFamily<K, E, E2>>,
+  family: Effect.Effect<TokenFamily<K, E, E2>, E3, R>
+): LayerOf<Self, E3, R> => Layer.scoped(tag, family).pipe(Layer.provide(RefreshScheduler.layer))

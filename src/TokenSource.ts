@@ -76,20 +76,21 @@ export const TokenSource: Context.Tag<TokenSource, TokenSource> = Context.Generi
 
 /**
  * A class for a named source: `class GitHub extends TokenSource.Tag("app/GitHub")<GitHub>() {}`. Its static `layer`
- * provides it, and its static `get` is a token from it.
+ * provides it, and its static `get` is a token from it. A second type argument narrows the errors that it can give.
  *
  * @since 0.1.0
  * @category tags
  */
-export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self, Id> =>
-  class extends Context.Tag(id)<Self, TokenSource>() {
-    static readonly get: Effect.Effect<Token.Token, TokenError, Self> = Effect.flatMap(
-      this as unknown as Context.Tag<Self, TokenSource>,
-      (source) => source.get
-    )
-    static readonly layer = <E, R>(source: Effect.Effect<TokenSource, E, R>): LayerOf<Self, E, R> =>
-      layer(this as unknown as Context.Tag<Self, TokenSource>, source)
-  } as unknown as TagClass<Self, Id>
+export const Tag =
+  <const Id extends string>(id: Id) => <Self, E extends TokenError = TokenError>(): TagClass<Self, Id, E> =>
+    class extends Context.Tag(id)<Self, TokenSource<E>>() {
+      static readonly get: Effect.Effect<Token.Token, E, Self> = Effect.flatMap(
+        this as unknown as Context.Tag<Self, TokenSource<E>>,
+        (source) => source.get
+      )
+      static readonly layer = <E2, R>(source: Effect.Effect<TokenSource<E>, E2, R>): LayerOf<Self, E2, R> =>
+        layer(this as unknown as Context.Tag<Self, TokenSource<E>>, source)
+    } as unknown as TagClass<Self, Id, E>
 
 /**
  * The type of a class made by `Tag`.
@@ -97,11 +98,13 @@ export const Tag = <const Id extends string>(id: Id) => <Self>(): TagClass<Self,
  * @since 0.1.0
  * @category tags
  */
-export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, TokenSource> {
+export interface TagClass<Self, Id extends string, E extends TokenError>
+  extends Context.TagClass<Self, Id, TokenSource<E>>
+{
   /** A valid token from the source in the context. */
-  readonly get: Effect.Effect<Token.Token, TokenError, Self>
+  readonly get: Effect.Effect<Token.Token, E, Self>
   /** The Layer that provides it. */
-  readonly layer: <E, R>(source: Effect.Effect<TokenSource, E, R>) => LayerOf<Self, E, R>
+  readonly layer: <E2, R>(source: Effect.Effect<TokenSource<E>, E2, R>) => LayerOf<Self, E2, R>
 }
 
 /**
@@ -308,7 +311,7 @@ export const refresh = <E extends TokenError>(self: TokenSource<E>): Effect.Effe
  * @since 0.1.0
  * @category layers
  */
-export const layer = <Self, E, R>(
-  tag: Context.Tag<Self, TokenSource>,
-  source: Effect.Effect<TokenSource, E, R>
-): LayerOf<Self, E, R> => Layer.scoped(tag, source).pipe(Layer.provide(RefreshScheduler.layer))
+export const layer = <Self, E extends TokenError, E2, R>(
+  tag: Context.Tag<Self, TokenSource<E>>,
+  source: Effect.Effect<TokenSource<E>, E2, R>
+): LayerOf<Self, E2, R> => Layer.scoped(tag, source).pipe(Layer.provide(RefreshScheduler.layer))

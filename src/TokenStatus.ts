@@ -119,9 +119,7 @@ export const render = (self: TokenStatus): string => lines(self, "").join("\n")
 
 const lines = (status: TokenStatus, role: string): ReadonlyArray<string> => {
   const facts = [
-    status.token === undefined
-      ? undefined
-      : `generation ${status.token.generation}, ${until(status.token.expiresAt)}`,
+    status.token === undefined ? undefined : generation(status.token) + until(status.token.expiresAt),
     status.retryAt === undefined ? undefined : `tries again ${at(status.retryAt)}`,
     status.loginExpiresAt === undefined ? undefined : `login ${until(status.loginExpiresAt)}`
   ].filter((fact) => fact !== undefined)
@@ -131,6 +129,9 @@ const lines = (status: TokenStatus, role: string): ReadonlyArray<string> => {
     ...status.tiers.flatMap((tier) => lines(tier.status, `[${tier.role}] `).map((line) => `  ${line}`))
   ]
 }
+
+const generation = (token: Omit<Token.Token, "value">): string =>
+  token.generation === 0 ? "" : `generation ${token.generation}, `
 
 const until = (instant: number): string => (instant === Infinity ? "never expires" : `expires ${at(instant)}`)
 

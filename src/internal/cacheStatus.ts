@@ -24,7 +24,7 @@ export const statusOf = <E extends TokenError>(
     failure: failure === undefined ? undefined : Errors.errorOf(failure.exit),
     retryAt: failure?.retryAt,
     loginExpiresAt: inner.loginExpiresAt,
-    tiers: inner.tiers.length > 0 ? inner.tiers : [{ role: roleOf(state), status: inner }]
+    tiers: inner.tiers
   })
 }
 
@@ -61,16 +61,3 @@ const aboutLogin = (inner: TokenStatus.TokenStatus): TokenStatus.Health | undefi
   inner.health === "LoginExpiring" || inner.health === "ReauthRequired" || inner.health === "Ambiguous"
     ? inner.health
     : undefined
-
-const roleOf = <E extends TokenError>(state: State.CacheState<E>): TokenStatus.Role => {
-  switch (state._tag) {
-    case "Empty":
-    case "Closed":
-      return "Untried"
-    case "Stale":
-    case "Failed":
-      return "Failed"
-    default:
-      return "Answered"
-  }
-}

@@ -1,0 +1,176 @@
+/** Each example runs as its reader would run it, in a process of its own, and tells what it promises. */
+import { beforeAll, describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { execFile } from "node:child_process"
+import { readdirSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+
+interface Example {
+  /** What its standard output has to show, in this order. */
+  readonly tells: ReadonlyArray<string | RegExp>
+  /** What neither of its outputs may show, beside what no example may. */
+  readonly secrets: ReadonlyArray<string>
+}
+
+/** The slowest first: a device login takes the five seconds between two polls. */
+const examples: Readonly<Record<string, Example>> = {
+  "device-login": {
+    tells: [
+      "=== first start",
+      /enter the code [A-Z]{4}-[A-Z]{4}/,
+      /api login: Healthy, generation 1/,
+      "=== second start",
+      /api login: Healthy, generation 1/,
+      "=== 1 login, 0 renewals"
+    ],
+    secrets: []
+  },
+  "status-and-changes": {
+    tells: [
+      "09:00  Idle, no token",
+      "09:05  Healthy, token 1",
+      /09:5\d {2}Degraded, token 1/,
+      /api: Degraded, generation 1, expires 2030-01-01T10:05:00.000Z, tries again 2030-01-01T10:0/,
+      "10:05  Degraded, no token",
+      "10:15  a caller gets TransientFailure",
+      /10:1\d {2}Healthy, token 2/,
+      /api: Healthy, generation 2, expires 2030-01-01T11:1/
+    ],
+    secrets: ["service-secret"]
+  },
+  "cached-fetch": {
+    tells: [
+      "before the first use: 0 logins",
+      "1000 callers at once: 1 login\n",
+      /gets token ([2-9]|\d\d):/
+    ],
+    secrets: ["secret-session"]
+  },
+  "testing-on-a-mocked-clock": {
+    tells: [/no call of 41 failed; [789] tokens/],
+    secrets: ["service-secret"]
+  },
+  "typed-api": {
+    tells: ["buy milk, call home", "the API does not take this token", "Set NOTES_TOKEN to use it."],
+    secrets: ["a-signing-key", "made-up-token"]
+  },
+  "many-sources": {
+    tells: [
+      "invoice for acme: their token 1, our token 1",
+      "invoice for globex: their token 1, our token 1",
+      "invoice for acme: their token 1, our token 1",
+      "github: Healthy",
+      "billing: Healthy, generation 1",
+      "initech: the authorization server refused with invalid_client.",
+      "tokens were fetched for acme, billing, globex"
+    ],
+    secrets: ["key-of-github", "secret-of-"]
+  },
+  "client-credentials": {
+    tells: [
+      "three calls: 200,200,200, tokens: 1",
+      "after the token was revoked: 200, tokens: 2",
+      "the authorization server refused with invalid_client."
+    ],
+    secrets: ["service-secret", "not-the-secret"]
+  },
+  "static-key": {
+    tells: [
+      "without the key: 401",
+      "with the key:    200 sunny",
+      "the key in a log: <redacted>",
+      "a blank key: weather key: the secret is empty or blank."
+    ],
+    secrets: ["key-of-the-example"]
+  },
+  "environment": {
+    tells: [
+      "model key: no tier has a token.",
+      "1. own key: OPENAI_API_KEY is not set, AZURE_API_KEY is not set. Set OPENAI_API_KEY or AZURE_API_KEY",
+      "2. key of the team: TEAM_API_KEY is not set.",
+      "OPENAI_API_KEY is blank, AZURE_API_KEY is not set.",
+      "[Answered] key of the team: Available",
+      "[Answered] own key: Available",
+      "[Shadowed] key of the team: Available"
+    ],
+    secrets: ["secret-of-"]
+  }
+}
+
+/** A signed token, and the tokens and codes of the virtual identity provider. */
+const anySecret = /\beyJ[\w-]{10,}|\b(?:at|rt|dc)_[0-9a-v]{24}\b/
+
+interface Outcome {
+  readonly exit: unknown
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+
+const run = (name: string): Effect.Effect<Outcome> =>
+  Effect.async((resume) => {
+    execFile(
+      process.execPath,
+      ["--import", "tsx", `examples/${name}.ts`],
+      {
+        cwd: root,
+        timeout: 30_000,
+        killSignal: "SIGKILL",
+        env: { PATH: process.env["PATH"], NO_COLOR: "1" }
+      },
+      (error, stdout, stderr) => {
+        const exit = error === null ? 0 : error.killed === true ? "killed after 30 s" : error.code
+        resume(Effect.succeed({ exit, stdout, stderr }))
+      }
+    )
+  })
+
+/** Where each of the texts begins, each looked for behind the one before; -1 where one is missing. */
+const positions = (text: string, tells: Example["tells"]): ReadonlyArray<number> => {
+  let from = 0
+  return tells.map((told) => {
+    const rest = text.slice(from)
+    const at = typeof told === "string" ? rest.indexOf(told) : rest.search(told)
+    if (at < 0) return -1
+    from += at + 1
+    return from - 1
+  })
+}
+
+describe("examples", () => {
+  const outcomes = new Map<string, Outcome>()
+
+  beforeAll(() =>
+    Effect.runPromise(Effect.forEach(
+      Object.keys(examples),
+      (name) => Effect.map(run(name), (outcome) => outcomes.set(name, outcome)),
+      { concurrency: 2, discard: true }
+    )), 120_000)
+
+  it("are all listed here", () => {
+    const files = readdirSync(`${root}/examples`).filter((name) => name.endsWith(".ts"))
+    expect(files.sort()).toEqual(Object.keys(examples).map((name) => `${name}.ts`).sort())
+  })
+
+  describe.each(Object.entries(examples))("%s", (name, { secrets, tells }) => {
+    const outcome = (): Outcome => outcomes.get(name) ?? { exit: "not run", stdout: "", stderr: "" }
+
+    it("ends by itself, with success", () => {
+      expect(outcome()).toMatchObject({ exit: 0 })
+    })
+
+    it("tells what happened", () => {
+      const { stdout } = outcome()
+      const missing = tells.filter((_, index) => positions(stdout, tells)[index] === -1)
+      expect(missing, stdout).toEqual([])
+    })
+
+    it("shows no secret", () => {
+      const { stderr, stdout } = outcome()
+      const shown = stdout + stderr
+      expect(shown).not.toMatch(anySecret)
+      expect(secrets.filter((secret) => shown.includes(secret))).toEqual([])
+    })
+  })
+})
