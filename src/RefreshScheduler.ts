@@ -10,7 +10,9 @@ import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as BackgroundTimer from "./internal/backgroundTimer.js"
 import { DeadlineHeap } from "./internal/deadlineHeap.js"
@@ -44,6 +46,10 @@ export interface Service {
   readonly cancel: (task: Task) => void
   /** Says that the work which a task began has ended. */
   readonly finished: () => void
+  /** Unix milliseconds, on the clock that it was made with. */
+  readonly now: () => number
+  /** Runs an effect on a fiber of its own, in the runtime that it was made in: nothing of a caller's gets into it. */
+  readonly fork: <A, E>(self: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
 }
 
 /**
@@ -81,8 +87,7 @@ export class RefreshScheduler extends Context.Tag("effect-credentials/RefreshSch
  */
 export const make = (options?: Options): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const clock = yield* Effect.clock
-    const scheduler = new Scheduler(clock, options)
+    const scheduler = new Scheduler(yield* Effect.clock, yield* Effect.runtime<never>(), options)
     const step = Effect.catchAllDefect(scheduler.step, reportDefect)
     yield* Effect.forkScoped(Effect.interruptible(Effect.forever(step)))
     return scheduler
@@ -128,8 +133,11 @@ class Scheduler implements Service {
 
   private readonly clock: Clock.Clock
 
-  constructor(clock: Clock.Clock, options?: Options) {
+  readonly fork: Service["fork"]
+
+  constructor(clock: Clock.Clock, runtime: Runtime.Runtime<never>, options?: Options) {
     this.clock = clock
+    this.fork = Runtime.runFork(runtime)
     this.concurrency = Math.max(1, (options?.concurrency ?? 64) || 1)
     const recheck = options?.recheck ?? (clock === liveClock ? "1 minute" : Duration.infinity)
     this.longest = Math.min(maxSleep, Math.max(1, Duration.toMillis(recheck)))
@@ -148,6 +156,8 @@ class Scheduler implements Service {
     this.inFlight--
     this.wakeBefore(this.next)
   }
+
+  readonly now = (): number => this.clock.unsafeCurrentTimeMillis()
 
   private put(into: DeadlineHeap<Task>, outOf: DeadlineHeap<Task>, task: Task, at: number): void {
     outOf.remove(task)

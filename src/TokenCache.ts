@@ -8,15 +8,15 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Cache from "./internal/cache.js"
-import * as RefreshPolicy from "./RefreshPolicy.js"
+import type * as RefreshPolicy from "./RefreshPolicy.js"
 import { RefreshScheduler } from "./RefreshScheduler.js"
 import type * as Token from "./Token.js"
 import type { RequestRejected, TokenError, TokenUnavailable, TransientFailure } from "./TokenError.js"
@@ -64,20 +64,12 @@ export const make = <E extends TokenError>(
   options?: Options
 ): Effect.Effect<TokenSource<E | CacheError>, never, Scope.Scope | RefreshScheduler> =>
   Effect.gen(function*() {
-    const cache = new Cache.Cache<E>({
-      inner: source,
-      policy: options?.policy ?? RefreshPolicy.standard,
-      timeLimit: options?.timeLimit === undefined ? source.timeLimit : Duration.decode(options.timeLimit),
-      background: options?.schedule !== "onUse",
-      idle: Duration.toMillis(options?.idle ?? Duration.infinity),
-      statistics: options?.statistics,
-      scheduler: yield* RefreshScheduler,
-      runtime: yield* Effect.runtime<never>(),
-      clock: yield* Effect.clock
-    })
-    yield* Effect.addFinalizer(() => cache.close())
+    const cache = new Cache.Cache<E>(source, yield* RefreshScheduler, options ?? noOptions)
+    yield* Scope.addFinalizerExit(yield* Effect.scope, () => cache.close())
     return cache
   })
+
+const noOptions: Options = {}
 
 /**
  * The same source with a memory.

@@ -6,9 +6,13 @@
 import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as RcMap from "effect/RcMap"
-import type * as Scope from "effect/Scope"
+import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
 import * as RefreshScheduler from "./RefreshScheduler.js"
 import type * as Token from "./Token.js"
 import type { TokenError } from "./TokenError.js"
@@ -52,17 +56,44 @@ export interface Options<K, E extends TokenError, E2, R> {
 export const make = <K, E extends TokenError, E2, R>(
   options: Options<K, E, E2, R>
 ): Effect.Effect<TokenFamily<K, E, E2>, never, Scope.Scope | R> =>
-  Effect.map(
-    RcMap.make({
-      lookup: options.lookup,
+  Effect.gen(function*() {
+    const runtime = yield* Effect.runtime<R>()
+    const sources = yield* RcMap.make({
+      lookup: (key: K) => Effect.map(Effect.scope, (scope) => lasting(runtime, options.lookup(key), scope)),
       idleTimeToLive: options.idleTimeToLive ?? "15 minutes"
-    }),
-    (sources): TokenFamily<K, E, E2> => ({
-      get: (key) => Effect.scoped(Effect.flatMap(RcMap.get(sources, key), (source) => source.get)),
-      source: (key) => RcMap.get(sources, key),
-      release: (key) => RcMap.invalidate(sources, key)
     })
+    const source = (key: K) => Effect.flatten(RcMap.get(sources, key))
+    return {
+      get: (key) => Effect.scoped(Effect.flatMap(source(key), (source) => source.get)),
+      source,
+      release: (key) => RcMap.invalidate(sources, key)
+    }
+  })
+
+/**
+ * The outcome of one run for all who ask, in the context of the family and never in that of who asked first. A success
+ * lasts as long as the scope; a failure goes to those who waited for it, and the next one who asks causes another run.
+ */
+const lasting = <A, E, R>(
+  runtime: Runtime.Runtime<R>,
+  make: Effect.Effect<A, E, R>,
+  scope: Scope.Scope
+): Effect.Effect<A, E> => {
+  const run = Effect.flatMap(
+    Scope.fork(scope, ExecutionStrategy.sequential),
+    (own) =>
+      Effect.interruptible(Scope.extend(make, own)).pipe(
+        Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
+      )
   )
+  let fiber: Fiber.RuntimeFiber<A, E> | undefined
+  return Effect.suspend(() => {
+    const exit = fiber?.unsafePoll() ?? undefined
+    if (exit !== undefined && Exit.isSuccess(exit)) return exit
+    if (fiber === undefined || exit !== undefined) fiber = Runtime.runFork(runtime)(run, { scope })
+    return Fiber.join(fiber)
+  })
+}
 
 /**
  * The Layer that provides a family under a tag, with the scope and the scheduler that its sources need.

@@ -40,7 +40,8 @@ export interface TokenRequest {
 }
 
 /**
- * A source of tokens that fails with `E`. Safe for any number of concurrent callers.
+ * A source of tokens that fails with `E`. Safe for any number of concurrent callers. To wrap one, give what it has to
+ * `make`; a spread (`{ ...source }`) loses what a class keeps on its prototype.
  *
  * @since 0.1.0
  * @category models
@@ -213,16 +214,15 @@ export const env = (
   })
 }
 
-const readFirst = (
-  names: ReadonlyArray<string>,
-  source: string
-): Effect.Effect<Token.Token, TokenUnavailable | Misconfigured> =>
-  Effect.flatMap(Effect.forEach(names, (name) => readName(name, source)), (found) => {
-    const value = found.find((text) => text !== undefined && text !== "")
-    return value === undefined
-      ? Effect.fail(notSet(source, names, found))
-      : Effect.succeed(Token.make({ value: Redacted.make(value) }))
-  })
+const readFirst = Effect.fnUntraced(function*(names: ReadonlyArray<string>, source: string) {
+  const found: Array<string | undefined> = []
+  for (const name of names) {
+    const text = yield* readName(name, source)
+    if (text !== undefined && text !== "") return Token.make({ value: Redacted.make(text) })
+    found.push(text)
+  }
+  return yield* notSet(source, names, found)
+})
 
 const readName = (name: string, source: string): Effect.Effect<string | undefined, Misconfigured> =>
   Config.redacted(name).pipe(
@@ -286,14 +286,53 @@ export const fromEffect = <E extends TokenError, R = never>(
   fetch: Effect.Effect<Token.Token, E, R>,
   options?: FetchOptions
 ): Effect.Effect<TokenSource<E>, never, R> =>
-  Effect.contextWith((context: Context.Context<R>) => {
-    const provided = Effect.provide(fetch, context)
-    return make({
-      name: options?.name ?? "fetch",
-      timeLimit: options?.timeLimit === undefined ? defaultTimeLimit : Duration.decode(options.timeLimit),
-      request: () => provided
-    })
-  })
+  Effect.contextWith((context: Context.Context<R>) => new Fetch(fetch, context, options ?? {}))
+
+/** A class, so that the hundred thousandth source costs little. */
+class Fetch<E extends TokenError, R> implements TokenSource<E> {
+  private readonly fetch: Effect.Effect<Token.Token, E, R>
+  private readonly context: Context.Context<R>
+  private readonly options: FetchOptions
+
+  constructor(fetch: Effect.Effect<Token.Token, E, R>, context: Context.Context<R>, options: FetchOptions) {
+    this.fetch = fetch
+    this.context = context
+    this.options = options
+  }
+
+  get name(): string {
+    return this.options.name ?? "fetch"
+  }
+
+  get timeLimit(): Duration.Duration {
+    const { timeLimit } = this.options
+    return timeLimit === undefined ? defaultTimeLimit : Duration.decode(timeLimit)
+  }
+
+  get get(): Effect.Effect<Token.Token, E> {
+    return Effect.provide(this.fetch, this.context)
+  }
+
+  get request(): () => Effect.Effect<Token.Token, E> {
+    return () => this.get
+  }
+
+  get status(): Effect.Effect<TokenStatus.TokenStatus> {
+    return Effect.succeed(TokenStatus.make({ source: this.name, health: "Available" }))
+  }
+
+  get invalidate(): () => Effect.Effect<void> {
+    return () => Effect.void
+  }
+
+  get peek(): () => Option.Option<Token.Token> {
+    return Option.none
+  }
+
+  get onChange(): () => () => void {
+    return () => () => {}
+  }
+}
 
 /**
  * A new token whatever is held and whatever failed before, joined with a renewal that is already in flight.

@@ -147,6 +147,7 @@ const opening = <A, E, R>(
 
 const openFor = <E>(token: Token.Token, now: number, options: ReopenOptions<E>): Duration.Duration => {
   const left = Token.remaining(token, now)
+  if (left === Infinity) return Duration.infinity
   const before = Math.min(Duration.toMillis(options.before ?? "10 seconds"), left / 3)
   return Duration.millis(Math.max(1, Math.min(2 ** 31 - 1, left - before)))
 }

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,7 +14,6 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import * as Runtime from "effect/Runtime"
 import * as RefreshPolicy from "../RefreshPolicy.js"
 import type * as RefreshScheduler from "../RefreshScheduler.js"
 import * as Token from "../Token.js"
@@ -27,18 +27,13 @@ import { statusOf } from "./cacheStatus.js"
 import * as Transition from "./cacheTransition.js"
 import * as Usage from "./cacheUsage.js"
 
-/** What one cache works with. */
-export interface Settings<E extends TokenError> {
-  readonly inner: TokenSource<E>
-  readonly policy: RefreshPolicy.RefreshPolicy
-  readonly timeLimit: Duration.Duration
-  readonly background: boolean
-  /** Milliseconds. */
-  readonly idle: number
-  readonly statistics: Effect.Effect<RefreshPolicy.Statistics> | undefined
-  readonly scheduler: RefreshScheduler.Service
-  readonly runtime: Runtime.Runtime<never>
-  readonly clock: Clock.Clock
+/** The options of `TokenCache`, which documents them. They are read when needed: a cache has to be small. */
+export interface Settings {
+  readonly policy?: RefreshPolicy.RefreshPolicy | undefined
+  readonly schedule?: "background" | "onUse" | undefined
+  readonly idle?: Duration.DurationInput | undefined
+  readonly timeLimit?: Duration.DurationInput | undefined
+  readonly statistics?: Effect.Effect<RefreshPolicy.Statistics> | undefined
 }
 
 /** How a fetch is started. */
@@ -60,51 +55,56 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
   place = -1
   readonly get: Effect.Effect<Token.Token, E | CacheError>
 
-  private readonly settings: Settings<E>
+  private readonly inner: TokenSource<E>
+  private readonly settings: Settings
+  private readonly scheduler: RefreshScheduler.Service
   private readonly usage: Usage.Usage | undefined
   private state: State.CacheState<E | CacheError> = empty
   private generation = 0
   private listeners: Set<() => void> | undefined = undefined
   /** The cell of the hot path: `ready` holds from `since` until `until`. */
-  private ready: Exit.Exit<Token.Token, E | CacheError> | undefined = undefined
+  private ready: Effect.Effect<Token.Token, E | CacheError> | undefined = undefined
   private since = -Infinity
   private until = -Infinity
 
-  constructor(settings: Settings<E>) {
+  constructor(inner: TokenSource<E>, scheduler: RefreshScheduler.Service, settings: Settings) {
+    this.inner = inner
+    this.scheduler = scheduler
     this.settings = settings
-    const counted = settings.policy.adaptive || settings.idle !== Infinity
-    this.usage = counted ? Usage.make() : undefined
-    this.get = counted ? this.countedGet() : this.plainGet()
-  }
-
-  get name(): string {
-    return this.settings.inner.name
-  }
-
-  get timeLimit(): Duration.Duration {
-    return this.settings.timeLimit
-  }
-
-  private plainGet(): Effect.Effect<Token.Token, E | CacheError> {
-    return Effect.clockWith((clock) => this.answer(clock.unsafeCurrentTimeMillis()))
-  }
-
-  private countedGet(): Effect.Effect<Token.Token, E | CacheError> {
-    return Effect.clockWith((clock) => {
-      const now = clock.unsafeCurrentTimeMillis()
+    this.usage = this.policy.adaptive || settings.idle !== undefined ? Usage.make() : undefined
+    this.get = Effect.withFiberRuntime((fiber) => {
+      const now = Context.unsafeGet(fiber.currentDefaultServices, Clock.Clock).unsafeCurrentTimeMillis()
       if (this.usage !== undefined) Usage.countUse(this.usage, now)
       return this.answer(now)
     })
+  }
+
+  get name(): string {
+    return this.inner.name
+  }
+
+  get timeLimit(): Duration.Duration {
+    const { timeLimit } = this.settings
+    return timeLimit === undefined ? this.inner.timeLimit : Duration.decode(timeLimit)
+  }
+
+  private get policy(): RefreshPolicy.RefreshPolicy {
+    return this.settings.policy ?? RefreshPolicy.standard
   }
 
   private answer(now: number): Effect.Effect<Token.Token, E | CacheError> {
     return now < this.until && now >= this.since && this.ready !== undefined ? this.ready : this.slow(now)
   }
 
-  peek(): Option.Option<Token.Token> {
-    const now = this.settings.clock.unsafeCurrentTimeMillis()
-    return now < this.until && now >= this.since && this.ready !== undefined && Exit.isSuccess(this.ready)
-      ? Option.some(this.ready.value)
+  /** A getter, as those below, so that it works apart from its source, and a source needs no room for it. */
+  get peek(): () => Option.Option<Token.Token> {
+    return () => this.peekAt(this.scheduler.now())
+  }
+
+  private peekAt(now: number): Option.Option<Token.Token> {
+    const { ready } = this
+    return now < this.until && now >= this.since && isToken(ready)
+      ? Option.some(ready.value)
       : Option.none()
   }
 
@@ -127,12 +127,13 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
     return now < (interactive ? failure.gateUntil : failure.retryAt) ? failure.exit : undefined
   }
 
-  request(request: TokenRequest): Effect.Effect<Token.Token, E | CacheError> {
-    return Effect.clockWith((clock) => {
-      const now = clock.unsafeCurrentTimeMillis()
-      if (this.usage !== undefined) Usage.countUse(this.usage, now)
-      return this.meet(request, now, 1)
-    })
+  get request(): (request: TokenRequest) => Effect.Effect<Token.Token, E | CacheError> {
+    return (request) =>
+      Effect.clockWith((clock) => {
+        const now = clock.unsafeCurrentTimeMillis()
+        if (this.usage !== undefined) Usage.countUse(this.usage, now)
+        return this.meet(request, now, 1)
+      })
   }
 
   private meet(
@@ -165,10 +166,12 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
   /** Writes "in flight" and forks the fetch in one step, so that no interruption can come between. */
   private begin(now: number, start: Start): State.Flight<E | CacheError> {
     const before = this.state
+    const done = Deferred.unsafeMake<Token.Token, E | CacheError>(FiberId.none)
     const flight: State.Flight<E | CacheError> = {
-      done: Deferred.unsafeMake(FiberId.none),
+      done,
+      outcome: Deferred.await(done),
       startedAt: now,
-      deadline: now + Duration.toMillis(this.settings.timeLimit),
+      deadline: now + Duration.toMillis(this.timeLimit),
       scheduled: start.scheduled,
       interactive: start.interactive,
       fiber: undefined
@@ -178,7 +181,7 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
     const failures = State.failureOf(before)?.count ?? 0
     const rejections = State.rejectionsOf(before)
     this.become({ _tag: "Refreshing", held, rejected, rejections, failures, flight }, now)
-    flight.fiber = Runtime.runFork(this.settings.runtime)(this.fetch(flight, start, rejected ?? held))
+    flight.fiber = this.scheduler.fork(this.fetch(flight, start, rejected ?? held))
     return flight
   }
 
@@ -187,7 +190,7 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
     flight: State.Flight<E | CacheError>,
     start: Start
   ): Effect.Effect<Token.Token, E | CacheError> {
-    const outcome = Deferred.await(flight.done)
+    const { outcome } = flight
     if (flight.interactive || !start.interactive) return outcome
     const again = Effect.clockWith((clock) => this.meet(start.request, clock.unsafeCurrentTimeMillis(), 1))
     return Effect.catchAll(outcome, (error) => error._tag === "TransientFailure" ? Effect.fail(error) : again)
@@ -198,7 +201,7 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
     start: Start,
     supersede: Token.Token | undefined
   ): Effect.Effect<void> {
-    const { inner } = this.settings
+    const { inner } = this
     const plain = supersede === undefined && start.interactive && start.request.refresh !== true
     const fetched = Effect.suspend(() =>
       plain
@@ -227,7 +230,7 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
   }
 
   private countRenewal(flight: State.Flight<E | CacheError>, succeeded: boolean): void {
-    const latency = this.settings.clock.unsafeCurrentTimeMillis() - flight.startedAt
+    const latency = this.scheduler.now() - flight.startedAt
     if (this.usage !== undefined) Usage.countRenewal(this.usage, latency, succeeded)
   }
 
@@ -242,32 +245,32 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
     statistics: RefreshPolicy.Statistics,
     random: number
   ): void {
-    const now = this.settings.clock.unsafeCurrentTimeMillis()
+    const now = this.scheduler.now()
     const state = this.state
-    let outcome: Exit.Exit<Token.Token, E | CacheError> = Errors.closed(this.name)
     if (state._tag === "Refreshing" && state.flight === flight) {
-      const { name, generation } = this
-      const { policy } = this.settings
+      const { generation, name, policy } = this
       const settled = Transition.settle(state, exit, { name, policy, generation, now, statistics, random })
-      outcome = settled.outcome
       this.generation = settled.generation
       this.become(settled.next, now)
-    }
-    Deferred.unsafeDone(flight.done, outcome)
-    if (flight.scheduled) this.settings.scheduler.finished()
+      Deferred.unsafeDone(flight.done, settled.outcome)
+    } else Deferred.unsafeDone(flight.done, Errors.closed(this.name))
+    if (flight.scheduled) this.scheduler.finished()
   }
 
-  invalidate(token: Token.Token): Effect.Effect<void> {
-    const drop = Effect.flatMap(
-      Effect.all([Effect.clock, Random.next]),
-      ([clock, random]) => Effect.sync(() => this.drop(token, clock.unsafeCurrentTimeMillis(), random))
-    )
-    return Effect.zipRight(drop, this.settings.inner.invalidate(token))
+  get invalidate(): (token: Token.Token) => Effect.Effect<void> {
+    return (token) => {
+      const drop = Effect.zipWith(
+        Clock.currentTimeMillis,
+        Random.next,
+        (now, random) => this.drop(token, now, random)
+      )
+      return Effect.zipRight(drop, this.inner.invalidate(token))
+    }
   }
 
   private drop(token: Token.Token, now: number, random: number): void {
-    const { name, state } = this
-    const next = Transition.reject(state, token, { name, policy: this.settings.policy, now, random })
+    const { name, policy, state } = this
+    const next = Transition.reject(state, token, { name, policy, now, random })
     if (next !== state) this.become(next, now)
   }
 
@@ -283,7 +286,9 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
   }
 
   private isIdle(now: number): boolean {
-    return this.usage !== undefined && now - this.usage.lastUsedAt >= this.settings.idle
+    const { idle } = this.settings
+    return this.usage !== undefined && idle !== undefined &&
+      now - this.usage.lastUsedAt >= Duration.toMillis(idle)
   }
 
   /** The one place that changes the state. */
@@ -297,20 +302,24 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
   }
 
   private schedule(next: State.CacheState<E | CacheError>): void {
-    const { background, scheduler } = this.settings
+    const { scheduler } = this
     if (next._tag === "Refreshing") scheduler.giveUpAt(this, next.flight.deadline)
-    else if (!background) scheduler.cancel(this)
+    else if (this.settings.schedule === "onUse") scheduler.cancel(this)
     else if (next._tag === "Fresh") scheduler.renewAt(this, next.renewAt)
     else if (next._tag === "Stale" || next._tag === "Failed") {
       scheduler.renewAt(this, Errors.isTransient(next.failure.exit) ? next.failure.retryAt : Infinity)
     } else scheduler.cancel(this)
   }
 
-  onChange(listener: () => void): () => void {
+  get onChange(): (listener: () => void) => () => void {
+    return (listener) => this.listen(listener)
+  }
+
+  private listen(listener: () => void): () => void {
     // A listener that throws must not stop a transition half-way, so it runs in a fiber of its own.
-    const entry = () => void Runtime.runFork(this.settings.runtime)(Effect.sync(listener))
+    const entry = () => void this.scheduler.fork(Effect.sync(listener))
     this.listeners = (this.listeners ?? new Set()).add(entry)
-    const below = this.settings.inner.onChange(entry)
+    const below = this.inner.onChange(entry)
     return () => {
       this.listeners?.delete(entry)
       below()
@@ -320,7 +329,7 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
   get status(): Effect.Effect<TokenStatus.TokenStatus> {
     return Effect.flatMap(
       Clock.currentTimeMillis,
-      (now) => Effect.map(this.settings.inner.status, (inner) => statusOf(this.name, this.state, inner, now))
+      (now) => Effect.map(this.inner.status, (inner) => statusOf(this.name, this.state, inner, now))
     )
   }
 
@@ -339,6 +348,10 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
     })
   }
 }
+
+const isToken = <E>(
+  ready: Effect.Effect<Token.Token, E> | undefined
+): ready is Exit.Success<Token.Token, E> => Exit.isExit(ready) && Exit.isSuccess(ready)
 
 const isSuperseded = (token: Token.Token, request: TokenRequest): boolean =>
   request.supersede !== undefined && Token.isSame(token, request.supersede)

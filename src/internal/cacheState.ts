@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type * as Deferred from "effect/Deferred"
+import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Token from "../Token.js"
@@ -81,6 +82,8 @@ export interface Failure<E> {
 /** One fetch. Its result goes to everyone who waits, and it does not depend on any of them. */
 export interface Flight<E> {
   readonly done: Deferred.Deferred<Token.Token, E>
+  /** Waits for it; one effect for all who do. */
+  readonly outcome: Effect.Effect<Token.Token, E>
   readonly startedAt: number
   /** When it is given up. */
   readonly deadline: number
@@ -123,9 +126,10 @@ export const rejectedOf = <E>(state: CacheState<E>): Token.Token | undefined => 
 export const rejectionsOf = <E>(state: CacheState<E>): number => "rejections" in state ? state.rejections : 0
 
 /** What `get` gives without a further look, as long as the instant is before `until`. */
-export const readyOf = <E>(state: CacheState<E>): Exit.Exit<Token.Token, E> | undefined => {
+export const readyOf = <E>(state: CacheState<E>): Effect.Effect<Token.Token, E> | undefined => {
   const token = tokenOf(state)
   if (token !== undefined) return Exit.succeed(token)
+  if (state._tag === "Refreshing") return state.flight.outcome
   return state._tag === "Closed" ? state.exit : failureOf(state)?.exit
 }
 
@@ -137,7 +141,7 @@ export const untilOf = <E>(state: CacheState<E>): number => {
     case "Stale":
       return Math.min(state.failure.retryAt, state.token.expiresAt)
     case "Refreshing":
-      return state.held === undefined ? -Infinity : state.held.expiresAt
+      return state.held?.expiresAt ?? (state.flight.interactive ? Infinity : -Infinity)
     case "Rejected":
     case "Failed":
       return state.failure.gateUntil
