@@ -65,7 +65,7 @@ export const make = <E extends TokenError>(
 ): Effect.Effect<TokenSource<E | CacheError>, never, Scope.Scope | RefreshScheduler> =>
   Effect.gen(function*() {
     const cache = new Cache.Cache<E>(source, yield* RefreshScheduler, options ?? noOptions)
-    yield* Scope.addFinalizerExit(yield* Effect.scope, () => cache.close())
+    yield* Scope.addFinalizerExit(yield* Effect.scope, cache.finalizer)
     return cache
   })
 

@@ -54,6 +54,8 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
   dueAt: number = Infinity
   place = -1
   readonly get: Effect.Effect<Token.Token, E | CacheError>
+  /** `close` for the scope. It and `get` are made together, so that they share what they close over. */
+  readonly finalizer: () => Effect.Effect<void>
 
   private readonly inner: TokenSource<E>
   private readonly settings: Settings
@@ -77,6 +79,7 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
       if (this.usage !== undefined) Usage.countUse(this.usage, now)
       return this.answer(now)
     })
+    this.finalizer = () => this.close()
   }
 
   get name(): string {
