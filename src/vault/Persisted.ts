@@ -53,7 +53,7 @@ export interface Options<R> {
    * a cache's business. Never more than half of the token's lifetime.
    */
   readonly minUsable?: Duration.DurationInput | undefined
-  /** How long one redemption, and one write to the vault, may take. Default 30 seconds. */
+  /** How long one redemption, and one write to the vault, may take. Default 1 minute. */
   readonly deadline?: Duration.DurationInput | undefined
 }
 
@@ -77,7 +77,7 @@ const source = <R>(
 ): TokenSource.TokenSource => {
   const name = options.name ?? "stored login"
   const { login, redeem } = options
-  const deadline = Duration.decode(options.deadline ?? Duration.seconds(30))
+  const deadline = Duration.decode(options.deadline ?? Redemption.defaultDeadline)
   const self: Self = {
     name,
     redemption: Redemption.make({

@@ -39,7 +39,7 @@ export interface Options {
    * grant as `Grant.renew` does. Absent: grants are never renewed.
    */
   readonly redeem?: ((grant: Grant.Grant) => Effect.Effect<Grant.Grant, TokenError>) | undefined
-  /** How long one redemption, and one write to the vault, may take. Default 30 seconds. */
+  /** How long one redemption, and one write to the vault, may take. Default 1 minute: more than discovery and a request may take. */
   readonly deadline?: Duration.DurationInput | undefined
 }
 
@@ -92,7 +92,7 @@ export interface Redemption {
 export const make = (options: Options): Redemption => {
   const work: Work = {
     ...options,
-    deadline: Duration.decode(options.deadline ?? Duration.seconds(30)),
+    deadline: Duration.decode(options.deadline ?? defaultDeadline),
     pending: Pending.of(options.vault)
   }
   const { logins, transactions } = work.pending
@@ -113,6 +113,14 @@ interface Work extends Options {
 }
 
 type Accepts = Parameters<Redemption["renew"]>[0]
+
+/**
+ * The default of `deadline`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const defaultDeadline: Duration.Duration = Duration.minutes(1)
 
 /** How often a transaction starts again because the stored grant has changed under it. */
 const maxRounds = 3
@@ -169,9 +177,11 @@ const renew = Effect.fnUntraced(function*(work: Work, accepts: Accepts, rounds: 
   if (yield* isRefused(work, found.record)) return yield* refused(work)
   const answer = yield* Effect.either(redeemWithin(work, redeem(found.record.grant)))
   if (Either.isLeft(answer)) {
-    return yield* answer.left._tag === "ReauthRequired" && answer.left.reason === "GrantRejected"
-      ? settleRefusal(work, accepts, rounds, found, answer.left)
-      : Effect.fail(answer.left)
+    if (answer.left._tag === "ReauthRequired" && answer.left.reason === "GrantRejected") {
+      return yield* settleRefusal(work, accepts, rounds, found, answer.left)
+    }
+    doubt(work, found.record, answer.left)
+    return yield* Effect.fail(answer.left)
   }
   const unsaved = { record: GrantRecord.renew(found.record, answer.right), over: found }
   const stored = yield* Effect.mapError(store(work, unsaved), asTokenError(work))
@@ -195,6 +205,18 @@ const isRefused = (work: Work, record: GrantRecord.GrantRecord): Effect.Effect<b
   return refused !== undefined && GrantRecord.hasSameRefreshToken(refused, record)
     ? Effect.succeed(true)
     : GrantRecord.isQuarantined(record)
+}
+
+/**
+ * Some issuers call a dead grant an invalid request. The second time it is not sent again by this process; the vault is
+ * not told, because the request may really have been wrong, and a restart with a better set-up tries anew.
+ */
+const doubt = ({ key, pending }: Work, record: GrantRecord.GrantRecord, error: TokenError): void => {
+  if (error._tag !== "RequestRejected" || error.reason !== "InvalidRequest") return
+  const doubted = pending.doubted.get(key)
+  if (doubted !== undefined && GrantRecord.hasSameRefreshToken(doubted, record)) {
+    pending.refused.set(key, record)
+  } else pending.doubted.set(key, record)
 }
 
 /**

@@ -1,4 +1,5 @@
 import { expect, it } from "@effect/vitest"
+import { RequestRejected } from "effect-credentials/TokenError"
 import * as Persisted from "effect-credentials/vault/Persisted"
 import * as Vault from "effect-credentials/vault/Vault"
 import * as Effect from "effect/Effect"
@@ -140,4 +141,33 @@ it.effect("F13 the refused token, still valid, is served to those who want no ot
     expect(yield* Effect.flip(source.request({ supersede: held.token }))).toMatchObject(dead)
     expect(Redacted.value((yield* source.get).value)).toBe("A0")
     expect(yield* source.status).toMatchObject({ health: "ReauthRequired" })
+  }))
+
+it.effect("F13 a dead refresh token that the issuer calls an invalid request is sent twice at most, and kept", () =>
+  Effect.gen(function*() {
+    const { issuer, store, vault } = yield* setting
+    let sent = 0
+    const invalid = new RequestRejected({
+      source: "issuer",
+      reason: "InvalidRequest",
+      detail: "the authorization server refused with invalid_request",
+      hint: "Check the request."
+    })
+    const redeem = () =>
+      Effect.suspend(() => {
+        sent++
+        return Effect.fail(invalid)
+      })
+    const source = yield* Effect.provideService(Persisted.make({ key, redeem }), Vault.Vault, vault)
+    const tags: Array<string> = []
+    for (let call = 0; call < 47; call++) {
+      tags.push((yield* Effect.flip(source.get))._tag)
+      yield* TestClock.adjust("1 minutes")
+    }
+    expect(sent).toBe(2)
+    expect(tags.slice(0, 3)).toEqual(["RequestRejected", "RequestRejected", "ReauthRequired"])
+    expect(issuer.calls).toBe(0)
+    const record = yield* store.record
+    expect(refreshOf(record)).toBe("R0")
+    expect(record.status._tag).toBe("Active")
   }))

@@ -27,6 +27,8 @@ export interface Pending {
   readonly unsaved: Map<string, Unsaved>
   /** The record that was refused last: it isn't sent again, even if the vault can't be told. */
   readonly refused: Map<string, GrantRecord>
+  /** The record that the issuer last called an invalid request. */
+  readonly doubted: Map<string, GrantRecord>
 }
 
 const all = globalValue("effect-credentials/vault/pending", () => new WeakMap<Vault.Service, Pending>())
@@ -38,7 +40,8 @@ export const of = (vault: Vault.Service): Pending => {
     transactions: Turns.unsafeMake(),
     logins: Turns.unsafeMake(),
     unsaved: new Map(),
-    refused: new Map()
+    refused: new Map(),
+    doubted: new Map()
   }
   all.set(vault, made)
   return made
