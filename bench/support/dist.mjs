@@ -1,0 +1,2 @@
+/** Where the built library is. */
+export const dist = new URL(process.env.BENCH_DIST ?? "../../dist/", import.meta.url)
