@@ -9,7 +9,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
+import * as TestClock from "effect/TestClock"
 import * as Kit from "../http/kit.js"
+import * as CoreKit from "../internal/kit.js"
 
 /** An issuer whose newest token alone is good, and a resource that asks it. */
 const world = Effect.gen(function*() {
@@ -74,3 +76,28 @@ it.effect("F3 a late 401 about a token that is no longer held does not touch the
     expect(sent()).toEqual(["Bearer t1", "Bearer t2"])
     expect(yield* Ref.get(issued)).toBe(2)
   }).pipe(Effect.provide(RefreshScheduler.layer), Effect.scoped))
+
+describe("F3 in the core", () => {
+  it.scoped("F3 refusals of one token by a thousand callers at once cost one renewal", () =>
+    Effect.gen(function*() {
+      const { log, source } = yield* CoreKit.cached(CoreKit.numbered())
+      const token = yield* CoreKit.within(source.get)
+      const replace = Effect.zipRight(source.invalidate(token), source.request({ supersede: token }))
+      const all = Effect.all(Array.from({ length: 1_000 }, () => replace), { concurrency: "unbounded" })
+      const tokens = yield* CoreKit.within(all)
+      expect(new Set(tokens.map(CoreKit.secretOf))).toEqual(new Set(["t2"]))
+      expect(log).toMatchObject({ fetches: 2, most: 1 })
+    }))
+
+  it.scoped("F3 refusals that trickle in, before, while and after the renewal, cost one renewal", () =>
+    Effect.gen(function*() {
+      const { log, source } = yield* CoreKit.cached(CoreKit.numbered("1 hour", "5 seconds"))
+      const token = yield* CoreKit.within(source.get, "5 seconds")
+      for (let i = 0; i < 20; i++) {
+        yield* Effect.fork(Effect.zipRight(source.invalidate(token), source.get))
+        yield* TestClock.adjust("1 second")
+      }
+      expect(CoreKit.secretOf(yield* source.get)).toBe("t2")
+      expect(log).toMatchObject({ fetches: 2, most: 1 })
+    }))
+})
