@@ -109,7 +109,17 @@ const shared = (options: Options | undefined): Omit<RefreshPolicy, "window" | "a
   backoff: backoffOf({ ...defaultBackoff, ...options?.backoff })
 })
 
-const backoffOf = (backoff: Backoff): Backoff => ({ ...backoff, jitter: unit(backoff.jitter) })
+/** What is no sensible number is the default. */
+const backoffOf = (backoff: Backoff): Backoff => ({
+  base: sensible(backoff.base, defaultBackoff.base),
+  factor: sensible(backoff.factor, defaultBackoff.factor),
+  cap: sensible(backoff.cap, defaultBackoff.cap),
+  jitter: unit(backoff.jitter),
+  maxRetryAfter: sensible(backoff.maxRetryAfter, defaultBackoff.maxRetryAfter)
+})
+
+const sensible = (value: number, otherwise: number): number =>
+  Number.isFinite(value) && value >= 0 ? value : otherwise
 
 const clampWindow = (window: number, options: Options | undefined): number => {
   const max = Duration.toMillis(options?.max ?? Duration.infinity)

@@ -10,13 +10,14 @@ import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Runtime from "effect/Runtime"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as BackgroundTimer from "./internal/backgroundTimer.js"
 import { DeadlineHeap } from "./internal/deadlineHeap.js"
 import type { Entry } from "./internal/deadlineHeap.js"
+import { unsafeMake as makeRunner } from "./internal/runner.js"
+import type { Runner } from "./internal/runner.js"
 
 /**
  * Something that wants to be called at an instant. `dueAt` and `place` belong to the scheduler: start them at
@@ -48,8 +49,8 @@ export interface Service {
   readonly finished: () => void
   /** Unix milliseconds, on the clock that it was made with. */
   readonly now: () => number
-  /** Runs an effect on a fiber of its own, in the runtime that it was made in: nothing of a caller's gets into it. */
-  readonly fork: <A, E>(self: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+  /** How a source made here runs its fetches: on fibers of their own, with the fiber-locals of where this is run. */
+  readonly runner: Effect.Effect<Runner>
 }
 
 /**
@@ -87,7 +88,7 @@ export class RefreshScheduler extends Context.Tag("effect-credentials/RefreshSch
  */
 export const make = (options?: Options): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const scheduler = new Scheduler(yield* Effect.clock, yield* Effect.runtime<never>(), options)
+    const scheduler = new Scheduler(yield* Effect.clock, options)
     const step = Effect.catchAllDefect(scheduler.step, reportDefect)
     yield* Effect.forkScoped(Effect.interruptible(Effect.forever(step)))
     return scheduler
@@ -106,13 +107,35 @@ const reportDefect = (defect: unknown): Effect.Effect<void> =>
 export const layer: Layer.Layer<RefreshScheduler> = Layer.scoped(RefreshScheduler, make())
 
 /**
- * The scheduler with options of your own; provide it below the Layers that use it.
+ * The scheduler with options of your own: `TokenSource.layer` and `TokenFamily.layer` use it where it is provided to
+ * them, instead of the one that they share otherwise.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerWith = (options: Options): Layer.Layer<RefreshScheduler> =>
   Layer.scoped(RefreshScheduler, make(options))
+
+/**
+ * The Layer with the scheduler that it was given, or with the one that all share.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const provide = <A, E, R>(
+  self: Layer.Layer<A, E, R>
+): Layer.Layer<A, E, Exclude<R, RefreshScheduler>> =>
+  Layer.unwrapEffect(Effect.map(
+    Effect.serviceOption(RefreshScheduler),
+    (given) =>
+      Layer.provide(
+        self,
+        Option.match(given, {
+          onNone: () => layer,
+          onSome: (scheduler) => Layer.succeed(RefreshScheduler, scheduler)
+        })
+      )
+  ))
 
 /** Tasks that one turn calls before other fibers get theirs. */
 const batch = 128
@@ -133,11 +156,10 @@ class Scheduler implements Service {
 
   private readonly clock: Clock.Clock
 
-  readonly fork: Service["fork"]
+  readonly runner: Effect.Effect<Runner> = makeRunner()
 
-  constructor(clock: Clock.Clock, runtime: Runtime.Runtime<never>, options?: Options) {
+  constructor(clock: Clock.Clock, options?: Options) {
     this.clock = clock
-    this.fork = Runtime.runFork(runtime)
     this.concurrency = Math.max(1, (options?.concurrency ?? 64) || 1)
     const recheck = options?.recheck ?? (clock === liveClock ? "1 minute" : Duration.infinity)
     this.longest = Math.min(maxSleep, Math.max(1, Duration.toMillis(recheck)))
@@ -217,7 +239,7 @@ class Scheduler implements Service {
   }
 
   private sleep(millis: number): Effect.Effect<void> {
-    return this.clock === liveClock && this.inFlight === 0
+    return this.clock === liveClock
       ? BackgroundTimer.sleep(millis)
       : this.clock.sleep(Duration.millis(millis))
   }

@@ -64,7 +64,8 @@ export const make = <E extends TokenError>(
   options?: Options
 ): Effect.Effect<TokenSource<E | CacheError>, never, Scope.Scope | RefreshScheduler> =>
   Effect.gen(function*() {
-    const cache = new Cache.Cache<E>(source, yield* RefreshScheduler, options ?? noOptions)
+    const scheduler = yield* RefreshScheduler
+    const cache = new Cache.Cache<E>(source, scheduler, yield* scheduler.runner, options ?? noOptions)
     yield* Scope.addFinalizerExit(yield* Effect.scope, cache.finalizer)
     return cache
   })

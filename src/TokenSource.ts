@@ -16,6 +16,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import { NamedSource } from "./internal/inspectable.js"
 import * as RefreshScheduler from "./RefreshScheduler.js"
 import * as Token from "./Token.js"
 import { Misconfigured, TokenUnavailable } from "./TokenError.js"
@@ -138,15 +139,31 @@ export interface Options<E extends TokenError> extends Partial<Omit<TokenSource<
  * @since 0.1.0
  * @category constructors
  */
-export const make = <E extends TokenError>(options: Options<E>): TokenSource<E> => ({
-  timeLimit: defaultTimeLimit,
-  get: options.request({}),
-  invalidate: () => Effect.void,
-  peek: Option.none,
-  status: Effect.succeed(TokenStatus.make({ source: options.name, health: "Available" })),
-  onChange: () => () => {},
-  ...options
-})
+export const make = <E extends TokenError>(options: Options<E>): TokenSource<E> => new Made(options)
+
+class Made<E extends TokenError> extends NamedSource implements TokenSource<E> {
+  readonly name: string
+  readonly timeLimit: Duration.Duration
+  readonly get: Effect.Effect<Token.Token, E>
+  readonly request: TokenSource<E>["request"]
+  readonly invalidate: TokenSource<E>["invalidate"]
+  readonly peek: TokenSource<E>["peek"]
+  readonly status: TokenSource<E>["status"]
+  readonly onChange: TokenSource<E>["onChange"]
+
+  constructor(options: Options<E>) {
+    super()
+    this.name = options.name
+    this.timeLimit = options.timeLimit ?? defaultTimeLimit
+    this.request = options.request
+    this.get = Effect.suspend(() => options.request({}))
+    this.invalidate = options.invalidate ?? (() => Effect.void)
+    this.peek = options.peek ?? Option.none
+    this.status = options.status ??
+      Effect.succeed(TokenStatus.make({ source: options.name, health: "Available" }))
+    this.onChange = options.onChange ?? (() => () => {})
+  }
+}
 
 const defaultTimeLimit = Duration.seconds(30)
 
@@ -162,7 +179,7 @@ export const staticToken = (
   options?: { readonly name?: string | undefined; readonly type?: string | undefined }
 ): Effect.Effect<TokenSource<never>, Misconfigured> => {
   const name = options?.name ?? "static token"
-  const trimmed = Redacted.value(value).trim()
+  const trimmed = textOf(Redacted.value(value)).trim()
   if (trimmed === "") return Effect.fail(emptySecret(name))
   const token = Token.make({ value: Redacted.make(trimmed), type: options?.type })
   return Effect.succeed(make({
@@ -174,6 +191,9 @@ export const staticToken = (
     )
   }))
 }
+
+/** Nothing at all comes from untyped code, such as an unset variable behind a `!`. */
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "")
 
 const emptySecret = (name: string): Misconfigured =>
   new Misconfigured({
@@ -228,7 +248,7 @@ const readName = (name: string, source: string): Effect.Effect<string | undefine
   Config.redacted(name).pipe(
     Effect.map((value): string | undefined => Redacted.value(value).trim()),
     Effect.catchIf(ConfigError.isMissingDataOnly, () => Effect.sync(() => undefined)),
-    Effect.mapError(() => unreadable(name, source))
+    Effect.catchAllCause(() => Effect.fail(unreadable(name, source)))
   )
 
 const unreadable = (name: string, source: string): Misconfigured =>
@@ -289,12 +309,13 @@ export const fromEffect = <E extends TokenError, R = never>(
   Effect.contextWith((context: Context.Context<R>) => new Fetch(fetch, context, options ?? {}))
 
 /** A class, so that the hundred thousandth source costs little. */
-class Fetch<E extends TokenError, R> implements TokenSource<E> {
+class Fetch<E extends TokenError, R> extends NamedSource implements TokenSource<E> {
   private readonly fetch: Effect.Effect<Token.Token, E, R>
   private readonly context: Context.Context<R>
   private readonly options: FetchOptions
 
   constructor(fetch: Effect.Effect<Token.Token, E, R>, context: Context.Context<R>, options: FetchOptions) {
+    super()
     this.fetch = fetch
     this.context = context
     this.options = options
@@ -353,4 +374,4 @@ export const refresh = <E extends TokenError>(self: TokenSource<E>): Effect.Effe
 export const layer = <Self, E extends TokenError, E2, R>(
   tag: Context.Tag<Self, TokenSource<E>>,
   source: Effect.Effect<TokenSource<E>, E2, R>
-): LayerOf<Self, E2, R> => Layer.scoped(tag, source).pipe(Layer.provide(RefreshScheduler.layer))
+): LayerOf<Self, E2, R> => RefreshScheduler.provide(Layer.scoped(tag, source))

@@ -314,7 +314,7 @@ describe("interactive", () => {
       const silent = yield* Effect.fork(Effect.exit(source.request({ interactive: false })))
       yield* settle
       const joined = yield* Effect.forEach(
-        [source.get, source.get, source.request({ minValidity: "1 minute" }), TokenSource.refresh(source)],
+        [source.get, source.get, source.request({ minValidity: "1 minute" })],
         Effect.fork
       )
       yield* settle

@@ -22,35 +22,28 @@ import type { TokenRequest, TokenSource } from "../TokenSource.js"
 import type * as TokenStatus from "../TokenStatus.js"
 import * as Errors from "./cacheErrors.js"
 import type { CacheError } from "./cacheErrors.js"
+import * as Flight from "./cacheFlight.js"
+import type { Settings } from "./cacheSettings.js"
 import * as State from "./cacheState.js"
 import { statusOf } from "./cacheStatus.js"
 import * as Transition from "./cacheTransition.js"
 import * as Usage from "./cacheUsage.js"
-
-/** The options of `TokenCache`, which documents them. They are read when needed: a cache has to be small. */
-export interface Settings {
-  readonly policy?: RefreshPolicy.RefreshPolicy | undefined
-  readonly schedule?: "background" | "onUse" | undefined
-  readonly idle?: Duration.DurationInput | undefined
-  readonly timeLimit?: Duration.DurationInput | undefined
-  readonly statistics?: Effect.Effect<RefreshPolicy.Statistics> | undefined
-}
-
-/** How a fetch is started. */
-interface Start {
-  readonly interactive: boolean
-  readonly scheduled: boolean
-  readonly request: TokenRequest
-}
+import { NamedSource } from "./inspectable.js"
+import * as Listeners from "./listeners.js"
+import type { Runner } from "./runner.js"
 
 /** A clock that moved back by more than this makes every remembered instant doubtful, in milliseconds. */
 const clockTolerance = 5_000
-/** The longest that closing waits for a fetch that can't be interrupted. */
+/** The least time until the scheduler renews a token that nobody asks for, in milliseconds. */
+const minBackground = 1_000
+/** The least that closing waits for a fetch that can't be interrupted; longer if its time limit is. */
 const closeLimit = Duration.minutes(1)
 
 const empty: State.Empty = { _tag: "Empty" }
 
-export class Cache<E extends TokenError> implements TokenSource<E | CacheError>, RefreshScheduler.Task {
+export class Cache<E extends TokenError> extends NamedSource
+  implements TokenSource<E | CacheError>, RefreshScheduler.Task
+{
   dueAt: number = Infinity
   place = -1
   readonly get: Effect.Effect<Token.Token, E | CacheError>
@@ -60,16 +53,26 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
   private readonly inner: TokenSource<E>
   private readonly settings: Settings
   private readonly scheduler: RefreshScheduler.Service
+  private readonly run: Runner
   private readonly usage: Usage.Usage | undefined
   private state: State.CacheState<E | CacheError> = empty
   private generation = 0
+  /** Whether a fetch that was given up goes on, because it can't be interrupted. Until it ends there is no other. */
+  private overdue = false
   private listeners: Set<() => void> | undefined = undefined
   /** The cell of the hot path: `ready` holds from `since` until `until`. */
   private ready: Effect.Effect<Token.Token, E | CacheError> | undefined = undefined
   private since = -Infinity
   private until = -Infinity
 
-  constructor(inner: TokenSource<E>, scheduler: RefreshScheduler.Service, settings: Settings) {
+  constructor(
+    inner: TokenSource<E>,
+    scheduler: RefreshScheduler.Service,
+    run: Runner,
+    settings: Settings
+  ) {
+    super()
+    this.run = run
     this.inner = inner
     this.scheduler = scheduler
     this.settings = settings
@@ -106,6 +109,7 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
 
   private peekAt(now: number): Option.Option<Token.Token> {
     const { ready } = this
+    if (this.usage !== undefined) Usage.countUse(this.usage, now)
     return now < this.until && now >= this.since && isToken(ready)
       ? Option.some(ready.value)
       : Option.none()
@@ -117,17 +121,20 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
     if (state._tag === "Closed") return state.exit
     const token = State.served(state, now)
     if (token === undefined) {
-      return this.gate(now, true) ?? this.wait(this.join(now, interactive), interactive)
+      return this.gate(now, true) ?? this.wait(this.join(now, Flight.interactive), Flight.interactive)
     }
-    if (state._tag !== "Refreshing") this.begin(now, background)
+    if (state._tag !== "Refreshing" && !this.overdue) this.begin(now, Flight.background)
     return Exit.succeed(token)
   }
 
   /** The failure that callers get without a new try, while it is remembered. */
   private gate(now: number, interactive: boolean): Exit.Exit<never, E | CacheError> | undefined {
     const failure = State.failureOf(this.state)
-    if (failure === undefined || now < this.since) return undefined
-    return now < (interactive ? failure.gateUntil : failure.retryAt) ? failure.exit : undefined
+    if (failure === undefined) return undefined
+    if (this.overdue) return failure.exit
+    return now >= this.since && now < (interactive ? failure.gateUntil : failure.retryAt)
+      ? failure.exit
+      : undefined
   }
 
   get request(): (request: TokenRequest) => Effect.Effect<Token.Token, E | CacheError> {
@@ -146,7 +153,7 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
   ): Effect.Effect<Token.Token, E | CacheError> {
     if (this.state._tag === "Closed") return this.state.exit
     const start = { interactive: request.interactive !== false, scheduled: false, request }
-    if (request.refresh === true) return this.wait(this.join(now, start), start)
+    if (request.refresh === true) return this.renewed(now, start, tries)
     const token = State.served(this.state, now)
     const minValidity = request.minValidity === undefined ? 0 : Duration.toMillis(request.minValidity)
     const wanted = token !== undefined && !isSuperseded(token, request)
@@ -154,44 +161,60 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
     if (wanted && Token.lifetime(token) < minValidity) return Errors.shortLived(this.name, token, minValidity)
     const gated = this.gate(now, start.interactive)
     if (gated !== undefined) return gated
-    if (tries < 0) return Errors.unmet(this.name)
-    return Effect.zipRight(
-      this.wait(this.join(now, start), start),
-      Effect.clockWith((clock) => this.meet(request, clock.unsafeCurrentTimeMillis(), tries - 1))
-    )
+    if (tries < 0 || this.isPointless(now, wanted)) return Errors.unmet(this.name)
+    return Effect.zipRight(this.wait(this.join(now, start), start), this.meetAgain(request, tries))
+  }
+
+  private meetAgain(request: TokenRequest, tries: number): Effect.Effect<Token.Token, E | CacheError> {
+    return Effect.clockWith((clock) => this.meet(request, clock.unsafeCurrentTimeMillis(), tries - 1))
+  }
+
+  /** A new token: a fetch in flight counts if it was to replace the old one, else another one follows it. */
+  private renewed(
+    now: number,
+    start: Flight.Start,
+    tries: number
+  ): Effect.Effect<Token.Token, E | CacheError> {
+    const stuck = this.overdue ? this.gate(now, true) : undefined
+    if (stuck !== undefined) return stuck
+    const flight = this.join(now, start)
+    const outcome = this.wait(flight, start)
+    return flight.renews || tries < 0
+      ? outcome
+      : Effect.zipRight(Effect.exit(outcome), this.meetAgain(start.request, tries))
+  }
+
+  /** What came a moment ago, or came again, is the best that there is: asking again at once would be a storm. */
+  private isPointless(now: number, wanted: boolean): boolean {
+    return this.state._tag === "Fresh" && (wanted || this.state.repeated) && now >= this.since &&
+      now < this.since + clockTolerance + this.policy.backoff.base
   }
 
   /** The fetch that is in flight, or a new one. */
-  private join(now: number, start: Start): State.Flight<E | CacheError> {
+  private join(now: number, start: Flight.Start): State.Flight<E | CacheError> {
     return this.state._tag === "Refreshing" ? this.state.flight : this.begin(now, start)
   }
 
   /** Writes "in flight" and forks the fetch in one step, so that no interruption can come between. */
-  private begin(now: number, start: Start): State.Flight<E | CacheError> {
+  private begin(now: number, start: Flight.Start): State.Flight<E | CacheError> {
     const before = this.state
-    const done = Deferred.unsafeMake<Token.Token, E | CacheError>(FiberId.none)
-    const flight: State.Flight<E | CacheError> = {
-      done,
-      outcome: Deferred.await(done),
-      startedAt: now,
-      deadline: now + Duration.toMillis(this.timeLimit),
-      scheduled: start.scheduled,
-      interactive: start.interactive,
-      fiber: undefined
-    }
     const held = State.served(before, now)
     const rejected = State.rejectedOf(before)
+    const renews = start.request.refresh === true || (rejected ?? held) !== undefined
+    const flight = Flight.make<E | CacheError>(start, renews, now, Duration.toMillis(this.timeLimit))
     const failures = State.failureOf(before)?.count ?? 0
     const rejections = State.rejectionsOf(before)
     this.become({ _tag: "Refreshing", held, rejected, rejections, failures, flight }, now)
-    flight.fiber = this.scheduler.fork(this.fetch(flight, start, rejected ?? held))
+    // A listener may have closed it.
+    if (this.state._tag === "Closed") Deferred.unsafeDone(flight.done, this.state.exit)
+    else flight.fiber = this.run(this.fetch(flight, start, rejected ?? held))
     return flight
   }
 
   /** What a fetch comes to. Who joined one that may not ask a person, but may do so, tries again where that helps. */
   private wait(
     flight: State.Flight<E | CacheError>,
-    start: Start
+    start: Flight.Start
   ): Effect.Effect<Token.Token, E | CacheError> {
     const { outcome } = flight
     if (flight.interactive || !start.interactive) return outcome
@@ -201,7 +224,7 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
 
   private fetch(
     flight: State.Flight<E | CacheError>,
-    start: Start,
+    start: Flight.Start,
     supersede: Token.Token | undefined
   ): Effect.Effect<void> {
     const { inner } = this
@@ -220,7 +243,10 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
     flight: State.Flight<E | CacheError>,
     exit: Exit.Exit<Token.Token, E>
   ): Effect.Effect<void> {
-    this.countRenewal(flight, Exit.isSuccess(exit))
+    if (flight.ended) this.overdue = false
+    if (this.usage !== undefined) {
+      Usage.countRenewal(this.usage, this.scheduler.now() - flight.startedAt, Exit.isSuccess(exit))
+    }
     return Effect.zipWith(
       this.statistics,
       Random.next,
@@ -230,11 +256,6 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
         Effect.sync(() => this.settle(flight, Exit.failCause(cause), RefreshPolicy.noStatistics, 0))
       )
     )
-  }
-
-  private countRenewal(flight: State.Flight<E | CacheError>, succeeded: boolean): void {
-    const latency = this.scheduler.now() - flight.startedAt
-    if (this.usage !== undefined) Usage.countRenewal(this.usage, latency, succeeded)
   }
 
   private get statistics(): Effect.Effect<RefreshPolicy.Statistics> {
@@ -248,15 +269,18 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
     statistics: RefreshPolicy.Statistics,
     random: number
   ): void {
+    if (flight.ended) return
     const now = this.scheduler.now()
     const state = this.state
     if (state._tag === "Refreshing" && state.flight === flight) {
       const { generation, name, policy } = this
       const settled = Transition.settle(state, exit, { name, policy, generation, now, statistics, random })
+      flight.ended = true
       this.generation = settled.generation
       this.become(settled.next, now)
       Deferred.unsafeDone(flight.done, settled.outcome)
     } else Deferred.unsafeDone(flight.done, Errors.closed(this.name))
+    flight.ended = true
     if (flight.scheduled) this.scheduler.finished()
   }
 
@@ -273,19 +297,33 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
 
   private drop(token: Token.Token, now: number, random: number): void {
     const { name, policy, state } = this
-    const next = Transition.reject(state, token, { name, policy, now, random })
+    const receivedAt = this.since + clockTolerance
+    const next = Transition.reject(state, token, { name, policy, now, random, receivedAt })
     if (next !== state) this.become(next, now)
   }
 
   onDue(now: number): boolean {
     const state = this.state
-    if (state._tag === "Refreshing") {
-      state.flight.fiber?.unsafeInterruptAsFork(FiberId.none)
-      return false
-    }
-    if (this.isIdle(now)) return false
-    this.begin(now, scheduled)
+    if (state._tag === "Refreshing") return this.giveUp(state.flight)
+    if (this.isIdle(now) || this.waitsForOverdue(now)) return false
+    this.begin(now, Flight.scheduled)
     return true
+  }
+
+  /** Callers wait no longer, even for a fetch that can't be interrupted; what that still brings is dropped. */
+  private giveUp(flight: State.Flight<E | CacheError>): boolean {
+    const exit = Exit.interrupt(FiberId.none)
+    this.overdue = true
+    flight.fiber?.unsafeInterruptAsFork(FiberId.none)
+    this.run(
+      Effect.map(Random.next, (random) => this.settle(flight, exit, RefreshPolicy.noStatistics, random))
+    )
+    return false
+  }
+
+  private waitsForOverdue(now: number): boolean {
+    if (this.overdue) this.scheduler.renewAt(this, now + this.policy.backoff.cap)
+    return this.overdue
   }
 
   private isIdle(now: number): boolean {
@@ -300,32 +338,29 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
     this.ready = State.readyOf(next)
     this.until = State.untilOf(next)
     this.since = next._tag === "Closed" ? -Infinity : now - clockTolerance
-    this.schedule(next)
-    this.listeners?.forEach((listener) => listener())
+    this.schedule(next, now)
+    Listeners.notify(this.listeners)
   }
 
-  private schedule(next: State.CacheState<E | CacheError>): void {
+  private schedule(next: State.CacheState<E | CacheError>, now: number): void {
     const { scheduler } = this
     if (next._tag === "Refreshing") scheduler.giveUpAt(this, next.flight.deadline)
     else if (this.settings.schedule === "onUse") scheduler.cancel(this)
-    else if (next._tag === "Fresh") scheduler.renewAt(this, next.renewAt)
+    else if (next._tag === "Fresh") scheduler.renewAt(this, Math.max(next.renewAt, now + minBackground))
     else if (next._tag === "Stale" || next._tag === "Failed") {
       scheduler.renewAt(this, Errors.isTransient(next.failure.exit) ? next.failure.retryAt : Infinity)
     } else scheduler.cancel(this)
   }
 
   get onChange(): (listener: () => void) => () => void {
-    return (listener) => this.listen(listener)
-  }
-
-  private listen(listener: () => void): () => void {
-    // A listener that throws must not stop a transition half-way, so it runs in a fiber of its own.
-    const entry = () => void this.scheduler.fork(Effect.sync(listener))
-    this.listeners = (this.listeners ?? new Set()).add(entry)
-    const below = this.inner.onChange(entry)
-    return () => {
-      this.listeners?.delete(entry)
-      below()
+    return (listener) => {
+      this.listeners ??= new Set()
+      const { entry, stop } = Listeners.add(this.listeners, this.run, listener)
+      const below = this.inner.onChange(entry)
+      return () => {
+        stop()
+        below()
+      }
     }
   }
 
@@ -344,7 +379,12 @@ export class Cache<E extends TokenError> implements TokenSource<E | CacheError>,
       if (state._tag !== "Refreshing" || state.flight.fiber === undefined) return Effect.void
       const { done, fiber } = state.flight
       return Fiber.interruptFork(fiber).pipe(
-        Effect.zipRight(Effect.timeoutOption(Effect.interruptible(Fiber.await(fiber)), closeLimit)),
+        Effect.zipRight(
+          Effect.timeoutOption(
+            Effect.interruptible(Fiber.await(fiber)),
+            Duration.max(closeLimit, this.timeLimit)
+          )
+        ),
         Effect.zipRight(Deferred.complete(done, Errors.closed(this.name))),
         Effect.asVoid
       )
@@ -358,7 +398,3 @@ const isToken = <E>(
 
 const isSuperseded = (token: Token.Token, request: TokenRequest): boolean =>
   request.supersede !== undefined && Token.isSame(token, request.supersede)
-
-const interactive: Start = { interactive: true, scheduled: false, request: {} }
-const background: Start = { interactive: false, scheduled: false, request: {} }
-const scheduled: Start = { interactive: false, scheduled: true, request: {} }

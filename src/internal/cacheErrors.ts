@@ -52,15 +52,14 @@ export const shortLived = (
     })
   )
 
-/** A new fetch did not give what was asked for. */
+/** A new fetch did not give what was asked for, and another one at once would not either. */
 export const unmet = (source: string): Exit.Exit<never, TransientFailure> =>
   Exit.fail(
     new TransientFailure({
       source,
       reason: "RejectedWhileFresh",
-      detail: "the source gave no newer token than the one to be replaced",
-      hint: "Try again later, or check why the source has only this one.",
-      retryAt: undefined
+      detail: "the source has no token that is newer, or valid for longer, than the present one",
+      hint: "Try again later, or ask for less."
     })
   )
 

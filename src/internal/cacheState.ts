@@ -20,6 +20,8 @@ export interface Fresh {
   readonly _tag: "Fresh"
   readonly token: Token.Token
   readonly renewAt: number
+  /** Whether the last fetch gave the token that it was to replace. */
+  readonly repeated: boolean
   /** How many tokens in a row were refused soon after they came. */
   readonly rejections: number
 }
@@ -91,6 +93,9 @@ export interface Flight<E> {
   readonly scheduled: boolean
   /** Whether a person may be asked. */
   readonly interactive: boolean
+  /** Whether it is to replace a token, so that it can't come back with that one. */
+  readonly renews: boolean
+  ended: boolean
   fiber: Fiber.RuntimeFiber<void> | undefined
 }
 

@@ -14,6 +14,8 @@ import * as State from "./cacheState.js"
 
 /** The least time between two renewals in the background, in milliseconds. */
 const minSpacing = 100
+/** The wait after a failure where a policy of somebody's own gives none, in milliseconds. */
+const fallbackWait = 60_000
 /** The least that a token is used before it is renewed, of what was left of it: no policy can make a storm. */
 const minFraction = 0.1
 /** A token that is refused within this time of its receipt counts as refused while fresh, in milliseconds. */
@@ -69,14 +71,16 @@ const fresh = <E extends TokenError>(
   const known = state.held !== undefined && Token.isSame(state.held, fetched)
   const generation = Math.max(fetched.generation, at.generation + (known ? 0 : 1))
   const token = Token.withGeneration(received(fetched, at.now), generation)
-  const renewAt = RefreshPolicy.renewAt(at.policy, token, at.statistics, at.random)
+  const planned = RefreshPolicy.renewAt(at.policy, token, at.statistics, at.random)
+  const renewAt = Number.isNaN(planned) ? 0 : planned
   const spacing = Math.max(minSpacing, Math.ceil(Token.remaining(token, at.now) * minFraction))
-  return { _tag: "Fresh", token, renewAt: Math.max(renewAt, at.now + spacing), rejections: state.rejections }
+  const { rejections } = state
+  return { _tag: "Fresh", token, renewAt: Math.max(renewAt, at.now + spacing), repeated: known, rejections }
 }
 
-/** A token that does not say when it was received has been received now. */
+/** A token that does not say when it was received, or not before now, has been received now. */
 const received = (token: Token.Token, now: number): Token.Token =>
-  token.issuedAt === 0 ? { ...token, issuedAt: now } : token
+  token.issuedAt > 0 && token.issuedAt <= now ? token : { ...token, issuedAt: now }
 
 const failed = <E extends TokenError>(
   state: State.Refreshing<E | CacheError>,
@@ -84,8 +88,7 @@ const failed = <E extends TokenError>(
   at: Circumstances
 ): State.CacheState<E | CacheError> => {
   const count = state.failures + 1
-  const asked = RefreshPolicy.retryAt(at.policy, at.now, count, at.random, Errors.askedRetryAt(exit))
-  const retryAt = Math.max(asked, at.now + minSpacing)
+  const retryAt = waitUntil(at, count, Errors.askedRetryAt(exit))
   const mayAsk = !state.flight.interactive && !Errors.isTransient(exit)
   const failure = { exit, count, retryAt, gateUntil: mayAsk ? -Infinity : retryAt }
   const token = State.served(state, at.now)
@@ -94,25 +97,34 @@ const failed = <E extends TokenError>(
     : { _tag: "Stale", token, failure, rejections: state.rejections }
 }
 
+/** No policy of somebody's own can make a storm, nor wait for ever. */
+const waitUntil = (at: Circumstances, failures: number, asked: number | undefined): number => {
+  const retryAt = RefreshPolicy.retryAt(at.policy, at.now, failures, at.random, asked)
+  return Math.max(Number.isFinite(retryAt) ? retryAt : at.now + fallbackWait, at.now + minSpacing)
+}
+
 /** The first time a new token is fetched at once; again and again, ever later. */
 const rejected = (token: Token.Token, rejections: number, at: Circumstances): State.Rejected<CacheError> => {
   const retryAt = rejections <= 1
     ? at.now
-    : RefreshPolicy.retryAt(at.policy, at.now, rejections - 1, at.random, undefined)
+    : waitUntil(at, rejections - 1, undefined)
   const exit = Errors.rejectedWhileFresh(at.name, retryAt)
   const gateUntil = rejections <= 1 ? -Infinity : retryAt
   return { _tag: "Rejected", token, rejections, failure: { exit, count: 0, retryAt, gateUntil } }
 }
 
-/** A resource refused this token: nothing changes unless it is the one that is served. */
+/**
+ * A resource refused this token: nothing changes unless it is the one that is served. Whether that came soon is counted
+ * from the cache's own receipt, whatever the token says.
+ */
 export const reject = <E extends TokenError>(
   state: State.CacheState<E | CacheError>,
   token: Token.Token,
-  at: Circumstances
+  at: Circumstances & { readonly receivedAt: number }
 ): State.CacheState<E | CacheError> => {
   const held = State.served(state, at.now)
   if (held === undefined || !Token.isSame(held, token)) return state
-  const soon = at.now - held.issuedAt < Math.min(freshness, Token.lifetime(held) / 2)
+  const soon = at.now - at.receivedAt < Math.min(freshness, Token.lifetime(held) / 2)
   const rejections = soon ? State.rejectionsOf(state) + 1 : 1
   if (state._tag === "Refreshing") return { ...state, held: undefined, rejected: held, rejections }
   // A source that asked for a pause gets it, refused token or not.
