@@ -8,7 +8,6 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
@@ -16,7 +15,7 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Cache from "./internal/cache.js"
-import type * as RefreshPolicy from "./RefreshPolicy.js"
+import type { Settings } from "./internal/cacheSettings.js"
 import { RefreshScheduler } from "./RefreshScheduler.js"
 import type * as Token from "./Token.js"
 import type { RequestRejected, TokenError, TokenUnavailable, TransientFailure } from "./TokenError.js"
@@ -37,21 +36,7 @@ export type CacheError = TransientFailure | TokenUnavailable | RequestRejected
  * @since 0.1.0
  * @category models
  */
-export interface Options {
-  /** When renewals start and how failures space out. Default `RefreshPolicy.standard`. */
-  readonly policy?: RefreshPolicy.RefreshPolicy | undefined
-  /**
-   * `background`: renewed by the scheduler whether it is used or not, once it has been used. `onUse`: a use inside the
-   * window starts the renewal. Either way nobody waits while the old token is valid. Default `background`.
-   */
-  readonly schedule?: "background" | "onUse" | undefined
-  /** With `background`: stop renewing when there was no use for so long; the next use starts again. Default never. */
-  readonly idle?: Duration.DurationInput | undefined
-  /** How long one fetch may take before its callers get a `Timeout`. Default: what the source below says. */
-  readonly timeLimit?: Duration.DurationInput | undefined
-  /** What an adaptive policy looks at. Default: what the cache has seen of its own renewals and uses. */
-  readonly statistics?: Effect.Effect<RefreshPolicy.Statistics> | undefined
-}
+export interface Options extends Settings {}
 
 /**
  * A cache over one source, closed with the scope. Closing waits for a fetch that can't be interrupted, up to a minute.
