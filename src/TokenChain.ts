@@ -1,6 +1,6 @@
 /**
  * Ordered fallback over several sources: the first tier that has a token answers. A tier falls through only when it
- * says "not available here"; a tier that failed stops the chain with its own error.
+ * says "not available here"; a tier that failed, or was closed, stops the chain with its own error.
  *
  * @since 0.1.0
  */
@@ -140,7 +140,7 @@ const ask = <E extends TokenError>(
     return Effect.matchEffect(tier.request(request), {
       onSuccess: (token) => Effect.as(Ref.set(answers, [...given, answered]), token),
       onFailure: (error) => {
-        const falls = error._tag === "TokenUnavailable" || widened(error)
+        const falls = isNotAvailableHere(error) || widened(error)
         const next = [...given, { role: falls ? "Unavailable" : "Failed", error } as const]
         return falls ? from(index + 1, next) : Effect.zipRight(Ref.set(answers, next), Effect.fail(error))
       }
@@ -148,6 +148,10 @@ const ask = <E extends TokenError>(
   }
   return from(0, [])
 }
+
+/** A tier whose scope has ended was available: what comes after it would be another identity, and nobody chose that. */
+const isNotAvailableHere = (error: TokenError): boolean =>
+  error._tag === "TokenUnavailable" && error.reason !== "Closed"
 
 const allUnavailable = (
   source: string,

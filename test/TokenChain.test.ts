@@ -61,6 +61,25 @@ describe("a chain", () => {
       })
   )
 
+  // What the first tier of two says, and whether the second one is asked.
+  it.effect.each<readonly [TokenUnavailable["reason"], boolean]>([
+    ["NotConfigured", true],
+    ["Blank", true],
+    ["LoginRequired", true],
+    ["AllTiers", true],
+    ["Closed", false]
+  ])(
+    "F34 goes on after a tier that is not available here, not after one that was closed (%s)",
+    ([reason, on]) =>
+      Effect.gen(function*() {
+        const [a, b] = [bad("a", unavailable("a", reason)), good("b")]
+        const chain = yield* TokenChain.make(made<TokenUnavailable>(a, b))
+        const answer = yield* Effect.either(chain.get)
+        expect(b.log.fetches).toBe(on ? 1 : 0)
+        if (!on) expect(answer).toMatchObject({ left: { source: "a", reason } })
+      })
+  )
+
   it.effect("goes on after a failure only where it was told to", () =>
     Effect.gen(function*() {
       const fallThrough = (error: TokenError) => error._tag === "TransientFailure"

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import type * as Token from "effect-credentials/Token"
+import * as Token from "effect-credentials/Token"
+import type { TokenError } from "effect-credentials/TokenError"
 import * as TokenSource from "effect-credentials/TokenSource"
 import * as TokenStream from "effect-credentials/TokenStream"
 import * as Chunk from "effect/Chunk"
@@ -204,7 +205,7 @@ describe("reopening", () => {
       const { log, source } = yield* Kit.cached(Kit.instantly())
       const { fiber, seen } = yield* collect(TokenStream.reopening(source, refusing([1]), options))
       yield* TestClock.adjust("1 hour")
-      expect(Kit.errorOf(yield* Effect.flatten(ended(fiber)).pipe(Effect.exit))).toMatchObject({
+      expect(Kit.errorOf(yield* ended(fiber))).toMatchObject({
         reason: "RejectedWhileFresh"
       })
       expect(seen).toEqual(["t1:1", "t2:1"])
@@ -266,5 +267,248 @@ describe("reopening", () => {
       for (let i = 0; i < 2; i++) {
         expect(Chunk.toReadonlyArray(yield* Stream.runCollect(stream))).toEqual(["t1"])
       }
+    }))
+})
+
+/** An endless stream for each token, with when it was opened and closed. */
+const openings = () => {
+  const log: Array<readonly [string, number]> = []
+  const note = (what: string) =>
+    Effect.clockWith((clock) => Effect.sync(() => log.push([what, clock.unsafeCurrentTimeMillis()])))
+  const open = (token: Token.Token): Stream.Stream<never> =>
+    Stream.unwrapScoped(Effect.as(
+      Effect.acquireRelease(note(`+${secretOf(token)}`), () => note(`-${secretOf(token)}`)),
+      Stream.never
+    ))
+  return { log, open }
+}
+
+/** Tokens `t1`, `t2`, … that live for 30 seconds each, so that they are renewed after 20; what else happens is scripted. */
+const renewing = (script: Kit.Script<TokenError>) => {
+  const { log, source } = Kit.issuer<TokenError>(script)
+  const { log: opened, open } = openings()
+  return Effect.map(
+    collect(TokenStream.reopening(source, open)),
+    ({ fiber }) => ({ fiber, opened, fetches: log.startedAt, requests: log.requests, source })
+  )
+}
+const seconds = (...numbers: ReadonlyArray<number>) => numbers.map((n) => n * second)
+
+describe("a renewal beside an open stream", () => {
+  it.scoped("that fails is tried again after 1, 2, 4 … seconds, and the stream goes on meanwhile", () =>
+    Effect.gen(function*() {
+      const { fetches, opened } = yield* renewing((nth, request) =>
+        nth > 1 && nth < 5 ? Effect.fail(Kit.transient()) : Kit.instantly("30 seconds")(nth, request)
+      )
+      yield* TestClock.adjust("27 seconds")
+      expect(fetches).toEqual(seconds(0, 20, 21, 23, 27))
+      expect(opened).toEqual([["+t1", 0], ["-t1", 27_000], ["+t5", 27_000]])
+    }))
+
+  it.scoped("that fails to the end fails the stream when the token expires, and no earlier", () =>
+    Effect.gen(function*() {
+      const { fetches, fiber, opened } = yield* renewing((nth, request) =>
+        nth > 1 ? Effect.fail(Kit.transient()) : Kit.instantly("30 seconds")(nth, request)
+      )
+      yield* TestClock.adjust(30 * second - 1)
+      expect(fiber.unsafePoll()).toBe(null)
+      expect(opened).toEqual([["+t1", 0]])
+      yield* TestClock.adjust(1)
+      expect(Kit.errorOf(yield* ended(fiber))).toMatchObject({ reason: "ServerError" })
+      expect(opened).toEqual([["+t1", 0], ["-t1", 30_000]])
+      expect(fetches).toEqual(seconds(0, 20, 21, 23, 27, 30))
+    }))
+
+  // The renewal at 20 seconds says when to try again; then it is asked at …
+  it.scoped.each<readonly [string, number, ReadonlyArray<number>]>([
+    ["24 seconds: then", 24, [0, 20, 24]],
+    ["19 seconds, which is over: after the usual wait", 19, [0, 20, 21]],
+    ["20 seconds, which is now: after the usual wait", 20, [0, 20, 21]],
+    ["30 seconds: when the token has expired", 30, [0, 20, 30]]
+  ])("that was told to wait until %s", ([, at, expected]) =>
+    Effect.gen(function*() {
+      const { fetches, fiber, opened } = yield* renewing((nth, request) =>
+        nth === 2 ? Effect.fail(Kit.transient(at * second)) : Kit.instantly("30 seconds")(nth, request)
+      )
+      yield* TestClock.adjust("30 seconds")
+      expect(fetches).toEqual(seconds(...expected))
+      expect(opened.at(-1)).toEqual(["+t3", (expected.at(-1) ?? 0) * second])
+      expect(fiber.unsafePoll()).toBe(null)
+    }))
+
+  it.scoped("that was told to wait for longer than the token lives asks no more, and fails at the end", () =>
+    Effect.gen(function*() {
+      const { fetches, fiber } = yield* renewing((nth, request) =>
+        nth === 2 ? Effect.fail(Kit.transient(31 * second)) : Kit.instantly("30 seconds")(nth, request)
+      )
+      yield* TestClock.adjust(30 * second - 1)
+      expect(fiber.unsafePoll()).toBe(null)
+      yield* TestClock.adjust("10 minutes")
+      expect(Kit.errorOf(yield* ended(fiber))).toMatchObject({ retryAt: 31 * second })
+      expect(fetches).toEqual(seconds(0, 20))
+    }))
+
+  it.scoped("that gives the same token until it expires is tried again like one that fails", () =>
+    Effect.gen(function*() {
+      let token: Token.Token | undefined
+      const { fetches, opened } = yield* renewing((nth) =>
+        Effect.flatMap(
+          Effect.clock,
+          (clock) =>
+            token !== undefined && clock.unsafeCurrentTimeMillis() < token.expiresAt
+              ? Effect.succeed(token)
+              : Effect.tap(Kit.received(`t${nth}`, "30 seconds"), (next) => Effect.sync(() => token = next))
+        )
+      )
+      yield* TestClock.adjust("59 seconds")
+      expect(opened).toEqual([["+t1", 0], ["-t1", 30_000], ["+t6", 30_000]])
+      expect(fetches).toEqual(seconds(0, 20, 21, 23, 27, 30, 50, 51, 53, 57))
+    }))
+
+  it.scoped("that gives an expired token is tried again like one that fails", () =>
+    Effect.gen(function*() {
+      const { opened } = yield* renewing((nth) => Kit.received(`t${nth}`, nth === 2 ? 0 : "30 seconds"))
+      yield* TestClock.adjust("21 seconds")
+      expect(opened).toEqual([["+t1", 0], ["-t1", 21_000], ["+t3", 21_000]])
+    }))
+
+  it.scoped.each([Kit.reauth(), Kit.misconfigured, Kit.loginRequired])(
+    "that fails for good is not repeated: the source is asked once more when the token has expired (%s)",
+    (error) =>
+      Effect.gen(function*() {
+        const { fetches, fiber, opened } = yield* renewing((nth, request) =>
+          nth > 1 ? Effect.fail(error) : Kit.instantly("30 seconds")(nth, request)
+        )
+        yield* TestClock.adjust(30 * second - 1)
+        expect(fiber.unsafePoll()).toBe(null)
+        yield* TestClock.adjust("10 minutes")
+        expect(Kit.errorOf(yield* ended(fiber))).toBe(error)
+        expect(fetches).toEqual(seconds(0, 20, 30))
+        expect(opened).toEqual([["+t1", 0], ["-t1", 30_000]])
+      })
+  )
+
+  it.scoped("asks nobody to log in before the token has expired", () =>
+    Effect.gen(function*() {
+      const { opened, requests } = yield* renewing((nth, request) =>
+        request.interactive === false
+          ? Effect.fail(Kit.loginRequired)
+          : Kit.instantly("30 seconds")(nth, request)
+      )
+      yield* TestClock.adjust("30 seconds")
+      expect(opened).toEqual([["+t1", 0], ["-t1", 30_000], ["+t3", 30_000]])
+      expect(requests.map(({ interactive, supersede }) => [interactive, supersede && secretOf(supersede)]))
+        .toEqual([[undefined, undefined], [false, "t1"], [undefined, undefined]])
+    }))
+
+  it.scoped("that hangs ends with the token, and so does the stream", () =>
+    Effect.gen(function*() {
+      const { fetches, opened } = yield* renewing((nth, request) =>
+        nth === 2 ? Effect.never : Kit.instantly("30 seconds")(nth, request)
+      )
+      yield* TestClock.adjust(30 * second - 1)
+      expect(opened).toEqual([["+t1", 0]])
+      yield* TestClock.adjust(1)
+      expect(opened).toEqual([["+t1", 0], ["-t1", 30_000], ["+t3", 30_000]])
+      expect(fetches).toEqual(seconds(0, 20, 30))
+    }))
+
+  it.scoped("switches when the new token is there, not when it is asked for", () =>
+    Effect.gen(function*() {
+      const { opened } = yield* renewing((nth, request) =>
+        Effect.delay(Kit.instantly("30 seconds")(nth, request), nth === 2 ? "5 seconds" : 0)
+      )
+      yield* TestClock.adjust("26 seconds")
+      expect(opened).toEqual([["+t1", 0], ["-t1", 25_000], ["+t2", 25_000]])
+    }))
+
+  it.scoped("of a cached source outlasts an issuer that is down for a while before expiry", () =>
+    Effect.gen(function*() {
+      let down = false
+      const { source } = yield* Kit.cached((nth, request) =>
+        down ? Effect.fail(Kit.transient()) : Kit.instantly()(nth, request)
+      )
+      const { log, open } = openings()
+      // The cache renews from 55 minutes on, at last 183 and 243 seconds later; the stream asks from 230 seconds on.
+      const { fiber } = yield* collect(TokenStream.reopening(source, open, { before: "70 seconds" }))
+      yield* TestClock.adjust("54 minutes")
+      down = true
+      yield* TestClock.adjust(minute + 240 * second)
+      expect([log, fiber.unsafePoll()]).toEqual([[["+t1", 0]], null])
+      down = false
+      yield* TestClock.adjust("5 seconds")
+      const then = 55 * minute + 245 * second
+      expect(log.map(([what, at]) => [what.slice(0, 2), at])).toEqual([["+t", 0], ["-t", then], ["+t", then]])
+    }))
+
+  it.scoped("is not begun for a token that lives longer than a timer of the platform", () =>
+    Effect.gen(function*() {
+      const { fetches, opened } = yield* renewing(Kit.instantly("60 days"))
+      yield* TestClock.adjust("59 days")
+      expect([fetches, opened]).toEqual([[0], [["+t1", 0]]])
+      yield* TestClock.adjust("1 day")
+      expect(fetches).toEqual([0, 60 * 24 * hour - 10 * second])
+    }))
+
+  it.scoped("is used by a slow reader only if it is still valid when the reader comes for it", () =>
+    Effect.gen(function*() {
+      const { log, source } = Kit.issuer(Kit.instantly("30 seconds"))
+      const seen: Array<string> = []
+      yield* Effect.fork(Stream.runForEach(
+        TokenStream.reopening(source, (token) => Stream.concat(Stream.make(secretOf(token)), Stream.never)),
+        (secret) => Effect.delay(Effect.sync(() => void seen.push(secret)), "5 minutes")
+      ))
+      yield* TestClock.adjust("10 minutes")
+      expect(seen).toEqual(["t1", "t3"])
+      expect(log.startedAt.slice(0, 3)).toEqual(seconds(0, 20, 300))
+    }))
+
+  it.scoped("ends with the stream", () =>
+    Effect.gen(function*() {
+      let asking = false
+      const { source } = Kit.issuer((nth, request) =>
+        nth === 1 ? Kit.instantly("30 seconds")(nth, request) : Effect.onInterrupt(
+          Effect.zipRight(Effect.sync(() => asking = true), Effect.never),
+          () => Effect.sync(() => asking = false)
+        )
+      )
+      const { fiber, seen } = yield* collect(
+        TokenStream.reopening(source, () =>
+          Stream.fromEffect(Effect.delay(Effect.succeed("end"), "25 seconds")))
+      )
+      yield* TestClock.adjust("24 seconds")
+      expect(asking).toBe(true)
+      yield* TestClock.adjust("1 second")
+      yield* ended(fiber)
+      expect([seen, asking]).toEqual([["end"], false])
+    }))
+})
+
+describe("an expired token from the source", () => {
+  const expired = { _tag: "TransientFailure", reason: "MalformedAnswer", source: "issuer" }
+
+  it.scoped.each([0, -1_000, -hour])(
+    "is a failure and no loop (%s ms left)",
+    (left) =>
+      Effect.gen(function*() {
+        const { fetches, fiber, opened } = yield* renewing(() =>
+          Effect.map(Effect.clock, (clock) =>
+            Token.make({
+              value: Redacted.make("expired"),
+              expiresAt: clock.unsafeCurrentTimeMillis() + left
+            }))
+        )
+        yield* TestClock.adjust("1 second")
+        expect(Kit.errorOf(yield* ended(fiber))).toMatchObject(expired)
+        expect([fetches, opened]).toEqual([[0], []])
+      })
+  )
+
+  it.scoped("is a failure after a refusal, too", () =>
+    Effect.gen(function*() {
+      const { log, source } = Kit.issuer((nth) => Kit.received(`t${nth}`, nth === 1 ? "1 hour" : 0))
+      const stream = TokenStream.reopening(source, () => Stream.fail("401"), { isRejection: () => true })
+      expect(yield* Effect.flip(Stream.runDrain(stream))).toMatchObject(expired)
+      expect(log.fetches).toBe(2)
     }))
 })

@@ -60,4 +60,4 @@ it.scoped("F31 a source of a family that could not be made is made on the next u
     })
     expect(yield* Effect.flip(family.get("a"))).toBe(Kit.misconfigured)
     expect(secretOf(yield* family.get("a"))).toBe("t1")
-  }))
+  }).pipe(Effect.provide(RefreshScheduler.layer)))

@@ -19,8 +19,8 @@ it.scoped("F32 the failure, the back-off and the refusals of one key never touch
               : Kit.received(`${key}${nth}`, "1 hour")
           ).source,
           { policy: Kit.exact }
-        ).pipe(Effect.provideService(RefreshScheduler.RefreshScheduler, scheduler))
-    })
+        )
+    }).pipe(Effect.provideService(RefreshScheduler.RefreshScheduler, scheduler))
     expect(Kit.errorOf(yield* Effect.exit(family.get("broken")))).toMatchObject({ reason: "RateLimited" })
     expect(secretOf(yield* family.get("good"))).toBe("good1")
     // A storm of refusals of one key.

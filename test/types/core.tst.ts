@@ -165,10 +165,18 @@ describe("families and streams", () => {
   it("a family keeps errors and set-up errors apart until a token is asked for", () => {
     const family = TokenFamily.make({ lookup: (_key: number) => gone })
     expect(family).type.toBe<
-      Effect.Effect<TokenFamily.TokenFamily<number, ReauthRequired, "unmade">, never, Scope.Scope | "need">
+      Effect.Effect<
+        TokenFamily.TokenFamily<number, ReauthRequired, "unmade">,
+        never,
+        Scope.Scope | RefreshScheduler.RefreshScheduler | "need"
+      >
     >()
     expect(Effect.flatMap(family, (family) => family.get(1))).type.toBe<
-      Effect.Effect<Token.Token, ReauthRequired | "unmade", Scope.Scope | "need">
+      Effect.Effect<
+        Token.Token,
+        ReauthRequired | TokenUnavailable | "unmade",
+        Scope.Scope | RefreshScheduler.RefreshScheduler | "need"
+      >
     >()
   })
 
@@ -176,10 +184,10 @@ describe("families and streams", () => {
     const source = undefined as unknown as TokenSource.TokenSource<ReauthRequired>
     const open = (_token: Token.Token): Stream.Stream<number, "broken", "net"> => Stream.empty
     expect(TokenStream.reopening(source, open)).type.toBe<
-      Stream.Stream<number, "broken" | ReauthRequired, "net">
+      Stream.Stream<number, "broken" | ReauthRequired | TransientFailure, "net">
     >()
     expect(TokenStream.reopening(open)(source)).type.toBe<
-      Stream.Stream<number, "broken" | ReauthRequired, "net">
+      Stream.Stream<number, "broken" | ReauthRequired | TransientFailure, "net">
     >()
   })
 })
