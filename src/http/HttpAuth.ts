@@ -2,9 +2,11 @@
  * HTTP clients that carry a credential:
  * `client.pipe(HttpAuth.bearer(source, { origins: "https://api.example.com" }))`.
  *
- * - A credential goes only to the origins that it is bound to; a request elsewhere is sent without it. That
- *   is checked on each hop of `HttpClient.followRedirects`, which belongs after the credential:
- *   `client.pipe(HttpAuth.bearer(source, options), HttpClient.followRedirects())`.
+ * - A credential goes only to the origins that it is bound to; a request elsewhere is sent without it, and
+ *   one that would show it in clear, over plain http to another machine, is refused.
+ * - `HttpClient.followRedirects` belongs after the credential, so that each hop is checked. Applied before it,
+ *   the hops are out of sight: the first redirect that is seen to have taken the credential along fails with
+ *   `InsecureUrl`, but by then another origin may have it.
  * - A request that already has such a header (or query parameter) is sent as it is.
  * - When the answer refuses the token, exactly that token is invalidated and the request is sent once more
  *   with another one, if the body can be sent again (all but streams and raw bodies of unknown kind) and if
@@ -13,8 +15,26 @@
  * - If no new token can be had, the token's error is the result, since it says what to do: a 401 would read
  *   as "not allowed" while the identity provider was only out of reach. Only when the source says
  *   `RejectedWhileFresh` does the refusing answer stand.
- * - Responses and errors show the request as it was without the credential, and spans show its headers
- *   redacted.
+ * - Responses and errors show the request as it was without the credential. Of a cause or defect from below,
+ *   the name, the code and the place are left (of a token's error, all).
+ * - The span of a request tells its method, origin, path and status, and no headers and no query. Other spans
+ *   of the client below are not recorded, those of the source are.
+ *
+ * @example
+ * ```ts
+ * import * as HttpClient from "@effect/platform/HttpClient"
+ * import * as HttpAuth from "effect-credentials/http/HttpAuth"
+ * import type { TokenSource } from "effect-credentials/TokenSource"
+ *
+ * declare const source: TokenSource
+ * declare const client: HttpClient.HttpClient
+ *
+ * // The credential first, the redirects after it.
+ * const authed = client.pipe(
+ *   HttpAuth.bearer(source, { origins: "https://api.example.com" }),
+ *   HttpClient.followRedirects()
+ * )
+ * ```
  *
  * @since 0.1.0
  */
@@ -30,16 +50,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Token from "../Token.js"
-import {
-  Misconfigured,
-  ReauthRequired,
-  RequestRejected,
-  TokenUnavailable,
-  TransientFailure
-} from "../TokenError.js"
+import { Misconfigured } from "../TokenError.js"
 import type { TokenError } from "../TokenError.js"
 import * as TokenSource from "../TokenSource.js"
 import * as Challenge from "./Challenge.js"
+import * as Disguise from "./internal/disguise.js"
 import * as Exchange from "./internal/exchange.js"
 import * as Binding from "./internal/origins.js"
 import * as Placement from "./Placement.js"
@@ -55,8 +70,9 @@ export interface Middleware<out E extends TokenError> {
 }
 
 /**
- * The origins that a credential is bound to, as URLs of which only the origin counts. `"any"` sends it
- * wherever a request goes, redirects and plain http included.
+ * The origins that a credential is bound to, as URLs of which only the origin counts: https, or http on this
+ * machine (`localhost`, 127.0.0.0/8, `[::1]`). `"any"` sends it wherever such a request goes, redirects
+ * included.
  *
  * @since 0.1.0
  * @category models
@@ -70,8 +86,10 @@ export type Origins = "any" | (string & {}) | URL | readonly [string | URL, ...R
  * @category models
  */
 export interface Options {
-  /** Where the credential may go. */
+  /** Where the credential may go. Only what `HttpClient.followRedirects` does above the credential is checked. */
   readonly origins: Origins
+  /** Lets the credential go over plain http to other machines too, where all on the way can read it. Default false. */
+  readonly insecure?: boolean | undefined
   /** Whether an answer refuses the token that its request carried. Default `isRejection`. */
   readonly rejected?: ((response: HttpClientResponse.HttpClientResponse) => boolean) | undefined
 }
@@ -109,12 +127,16 @@ export const authenticate = <E extends TokenError, E2 extends TokenError>(
   placement: Placement.Placement<E2>,
   options: Options
 ): Middleware<E | E2 | Misconfigured> => {
-  const isBound = Binding.compile(source.name, options.origins)
-  if (Either.isLeft(isBound)) return failing(isBound.left)
+  const locate = Binding.compile({
+    source: source.name,
+    origins: options.origins,
+    insecure: options.insecure ?? false
+  })
+  if (Either.isLeft(locate)) return failing(locate.left)
   const setup: Exchange.Setup<E | E2> = {
     source,
     placement,
-    isBound: isBound.right,
+    locate: locate.right,
     unbound: options.origins === "any",
     rejected: options.rejected ?? isRejection
   }
@@ -186,6 +208,9 @@ export const apiKey = <E extends TokenError>(
   if ("query" in options) {
     return authenticate(source, Placement.query({ source: source.name, name: options.query }), options)
   }
+  if (options.scheme !== undefined && !Placement.isName(options.scheme)) {
+    return failing(invalidScheme(source.name))
+  }
   const scheme = options.scheme === undefined ? "" : `${options.scheme} `
   const placement = Placement.header(
     { source: source.name, name: options.header },
@@ -193,6 +218,14 @@ export const apiKey = <E extends TokenError>(
   )
   return authenticate(source, placement, options)
 }
+
+const invalidScheme = (source: string): Misconfigured =>
+  new Misconfigured({
+    source,
+    reason: "InvalidOption",
+    detail: "the scheme in front of its key is not valid",
+    hint: "Give one word, such as Token, without a blank or a line break."
+  })
 
 /**
  * A user name and a password. Either may be the secret. A password can come from a source, as with registries
@@ -207,8 +240,8 @@ export interface BasicCredentials<out E extends TokenError = never> {
 }
 
 /**
- * `Authorization: Basic …` in UTF-8 (RFC 7617). A user name with a colon and control characters in either
- * part are `Misconfigured`.
+ * `Authorization: Basic …` in UTF-8 (RFC 7617). A user name with a colon, control characters in either part
+ * and two blank parts are `Misconfigured`.
  *
  * @since 0.1.0
  * @category constructors
@@ -224,8 +257,9 @@ export const basic = <E extends TokenError = never>(
     : credentials.username
   const placement = Placement.header({ source: source.name, name: "authorization" }, (token) => {
     const pair = `${username}:${Redacted.value(token.value)}`
-    return username.includes(":") || controls.test(pair)
-      ? Either.left(invalidPair(source.name))
+    if (username.includes(":") || controls.test(pair)) return Either.left(invalidPair(source.name))
+    return /^\s*:\s*$/.test(pair)
+      ? Either.left(blankPair(source.name))
       : Either.right(`Basic ${Encoding.encodeBase64(pair)}`)
   })
   return authenticate(source, placement, options)
@@ -245,6 +279,14 @@ const invalidPair = (source: string): Misconfigured =>
     reason: "InvalidSecret",
     detail: "the user name holds a colon, or one of the two holds control characters",
     hint: "Look for a pasted line break, or for a user name that was given together with its password."
+  })
+
+const blankPair = (source: string): Misconfigured =>
+  new Misconfigured({
+    source,
+    reason: "EmptySecret",
+    detail: "the user name and the password are both empty or blank",
+    hint: "Look at where they come from; such a pair is never sent."
   })
 
 /**
@@ -284,14 +326,9 @@ const asRequestError = (
  * @category conversions
  */
 export const tokenError = (error: unknown): Option.Option<TokenError> =>
-  HttpClientError.isHttpClientError(error) && isTokenError(error.cause)
+  HttpClientError.isHttpClientError(error) && Disguise.isTokenError(error.cause)
     ? Option.some(error.cause)
     : Option.none()
-
-const isTokenError = (cause: unknown): cause is TokenError =>
-  tokenErrors.some((type) => cause instanceof type)
-
-const tokenErrors = [TokenUnavailable, TransientFailure, ReauthRequired, RequestRejected, Misconfigured]
 
 /**
  * The `HttpClient` of the context with a credential from the source under a tag, as a plain `HttpClient` (see

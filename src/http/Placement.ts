@@ -6,7 +6,6 @@
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Token from "../Token.js"
 import { Misconfigured } from "../TokenError.js"
@@ -21,8 +20,6 @@ import type { TokenError } from "../TokenError.js"
 export interface Placement<out E extends TokenError = Misconfigured> {
   /** Lower-case names of the headers that hold a secret because of it. */
   readonly secretHeaders: ReadonlyArray<string>
-  /** Whether the secret is part of the URL. Such requests make no span, since a span shows the whole URL. */
-  readonly secretInUrl: boolean
   /** Whether the request carries such a credential already. */
   readonly isOn: (request: HttpClientRequest.HttpClientRequest) => boolean
   /** The request with the token on it. */
@@ -54,10 +51,9 @@ export const header = (
   render: (token: Token.Token) => Either.Either<string, Misconfigured>
 ): Placement => {
   const key = name.toLowerCase()
-  const value = isHeaderName(name) ? memo(render) : () => Either.left(invalidName(source, "header"))
+  const value = isName(name) ? memo(render) : () => Either.left(invalidName(source, "header"))
   return {
     secretHeaders: [key],
-    secretInUrl: false,
     isOn: (request) => Object.hasOwn(request.headers, key),
     put: (request, token) => {
       const rendered = value(token)
@@ -76,15 +72,19 @@ export const header = (
  */
 export const query = ({ name, source }: Options): Placement => ({
   secretHeaders: [],
-  secretInUrl: true,
-  isOn: (request) => Option.exists(HttpClientRequest.toUrl(request), (url) => url.searchParams.has(name)),
+  isOn: (request) =>
+    request.urlParams.some(([key]) => key === name) || new URLSearchParams(queryOf(request.url)).has(name),
   put: (request, token) => {
     const value = Redacted.value(token.value)
     if (name === "") return Effect.fail(invalidName(source, "query parameter"))
-    if (value === "") return Effect.fail(emptySecret(source))
+    if (isBlank(value)) return Effect.fail(emptySecret(source))
     return Effect.succeed(HttpClientRequest.setUrlParam(request, name, value))
   }
 })
+
+const queryOf = (url: string): string => /\?([^#]*)/.exec(url)?.[1] ?? ""
+
+const isBlank = (text: string): boolean => text.trim() === ""
 
 /**
  * The secret, if a header can carry it as it is: visible ASCII without blanks. Else `Misconfigured`.
@@ -95,10 +95,16 @@ export const query = ({ name, source }: Options): Placement => ({
 export const visible = (source: string, token: Token.Token): Either.Either<string, Misconfigured> => {
   const value = Redacted.value(token.value)
   if (/^[\x21-\x7e]+$/.test(value)) return Either.right(value)
-  return Either.left(value === "" ? emptySecret(source) : invalidSecret(source))
+  return Either.left(isBlank(value) ? emptySecret(source) : invalidSecret(source))
 }
 
-const isHeaderName = (name: string): boolean => /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/.test(name)
+/**
+ * Whether a text can be the name of a header or of a scheme: a token of RFC 9110 §5.6.2.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isName = (text: string): boolean => /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/.test(text)
 
 /** Remembers the last result: a source gives the same token again and again. */
 const memo = <A, B>(f: (a: A) => B): (a: A) => B => {
@@ -121,8 +127,8 @@ const emptySecret = (source: string): Misconfigured =>
   new Misconfigured({
     source,
     reason: "EmptySecret",
-    detail: "it gave an empty secret",
-    hint: "Look at where it comes from; an empty one is never sent."
+    detail: "it gave an empty or blank secret",
+    hint: "Look at where it comes from; such a one is never sent."
   })
 
 const invalidSecret = (source: string): Misconfigured =>

@@ -141,7 +141,7 @@ export const controlled = <E extends TokenError = TokenError>(
         ),
       options
     )
-    return { ...source, take: Queue.take(fetches) }
+    return { ...partsOf(source), usage: source.usage, take: Queue.take(fetches) }
   })
 
 const fetchOf = <E extends TokenError>(
@@ -174,8 +174,20 @@ const observed = <E extends TokenError>(
         Ref.update(usage, (usage) => ({ ...usage, invalidated: [...usage.invalidated, token] })),
       status: Effect.succeed(TokenStatus.make({ source: name, health: "Available" }))
     })
-    return { ...source, usage: Ref.get(usage) }
+    return { ...partsOf(source), usage: Ref.get(usage) }
   })
+
+/** Each part by its name: a spread would lose what a class keeps on its prototype. */
+const partsOf = <E extends TokenError>(source: TokenSource.TokenSource<E>): TokenSource.TokenSource<E> => ({
+  name: source.name,
+  timeLimit: source.timeLimit,
+  get: source.get,
+  request: source.request,
+  invalidate: source.invalidate,
+  peek: source.peek,
+  status: source.status,
+  onChange: source.onChange
+})
 
 const unused: Usage = { requests: [], invalidated: [], inFlight: 0, maxInFlight: 0, interrupted: 0 }
 

@@ -6,6 +6,9 @@
  * Its endpoints stand below the issuer: `/token`, `/device_authorization`, `/revocation`, both discovery
  * documents, and `/resource`, which wants a valid access token.
  *
+ * It forgets what is over (expired tokens, device codes a day later, all but the last 10,000 spent refresh
+ * tokens), so that a long run costs no more than a short one.
+ *
  * @since 0.1.0
  */
 import * as HttpClient from "@effect/platform/HttpClient"
@@ -41,14 +44,13 @@ import * as Journal from "./Journal.js"
  */
 export interface Client {
   readonly id: string
-  /** Its secret. */
   readonly secret?: Redacted.Redacted<string> | undefined
   /** Its public key, as a JWK, which the signatures of its assertions must match. */
   readonly publicKey?: Jose.JWK | undefined
   /**
    * How it may authenticate. Default: what it has a key or a secret for (`client_secret_basic` and
    * `client_secret_post` with a secret), else `none`. `private_key_jwt` without a key checks all but the
-   * signature.
+   * signature; an hour ahead is the most that `exp` may be.
    */
   readonly methods?:
     | ReadonlyArray<"none" | "client_secret_basic" | "client_secret_post" | "private_key_jwt">
@@ -183,7 +185,7 @@ export interface Service {
   readonly script: (approvals: ReadonlyArray<Approval>) => Effect.Effect<void>
   /** A grant as if somebody had just logged in, without a request. Dies for an unknown client. */
   readonly issue: (client: string, scopes?: ReadonlyArray<string>) => Effect.Effect<Grant.Grant>
-  /** Revokes an access token alone, a refresh token with all tokens of its login. */
+  /** Revokes an access token alone, a refresh token that has not expired with all tokens of its login. */
   readonly revoke: (token: Redacted.Redacted<string>) => Effect.Effect<void>
   /** Sets the server's clock right, or wrong. */
   readonly setSkew: (skew: Skew) => Effect.Effect<void>
@@ -299,9 +301,13 @@ const books = (
   provider: Exchange.Provider
 ): Pick<Service, "issue" | "revoke" | "setSkew" | "journal" | "counts"> => ({
   issue: (client, scopes = []) => issue(provider, client, scopes),
-  revoke: (token) => Ref.update(provider.state, (state) => State.revokeToken(state, Redacted.value(token))),
+  revoke: (token) =>
+    Effect.flatMap(
+      provider.now,
+      (now) => Ref.update(provider.state, (state) => State.revokeToken(state, Redacted.value(token), now))
+    ),
   setSkew: (skew) => Ref.update(provider.state, (state) => ({ ...state, skew: Input.skew(skew) })),
-  journal: Effect.map(Ref.get(provider.log), ({ entries }) => entries),
+  journal: Effect.map(Ref.get(provider.log), Log.entries),
   counts: Effect.map(Ref.get(provider.log), ({ counts }) => counts)
 })
 
@@ -311,14 +317,13 @@ const issue = Effect.fnUntraced(function*(
   scopes: ReadonlyArray<string>
 ) {
   const client = settings.clients.get(id)
-  if (client === undefined) {
-    return yield* Effect.dieMessage(`the virtual identity provider has no client "${id}"`)
-  }
+  if (client === undefined) return yield* Effect.dieMessage(`the provider has no client "${id}"`)
   const issuedAt = yield* now
   const secrets = yield* Secrets.draw
+  const basis = { settings, client, secrets, now: issuedAt }
   const answer = yield* Ref.modify(
     state,
-    (state) => Grants.login({ settings, client, secrets, now: issuedAt }, state, scopes)
+    (state) => Grants.login(basis, State.cleared(state, settings, issuedAt), scopes)
   )
   const renews = answer.body?.["refresh_token"] !== undefined
   return Grant.make({

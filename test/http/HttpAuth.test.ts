@@ -135,6 +135,55 @@ describe("apiKey", () => {
       expect(urls[2]).toBe(`${Kit.api}/x?a=1&key=k%26y`)
     }))
 
+  it.effect.each(["", " ", "Tok en", "Token ", "Tok\nen", "Tök€n", "Token:"])(
+    "the scheme %j is Misconfigured, and the key is not quoted",
+    (scheme) =>
+      Effect.gen(function*() {
+        const { client, requests } = Kit.fake(ok)
+        const authed = client.pipe(
+          HttpAuth.apiKey(Kit.source(["k3y"]).source, { ...at, header: "x", scheme })
+        )
+        const error = yield* Effect.flip(authed.get(Kit.api))
+        expect(error).toMatchObject({ _tag: "Misconfigured", reason: "InvalidOption" })
+        expect(JSON.stringify(error)).not.toContain("k3y")
+        expect(requests).toEqual([])
+      })
+  )
+
+  it.effect.each(["", " ", "\t\n", "\u00a0"])(
+    "the blank key %j is never sent",
+    (key) =>
+      Effect.gen(function*() {
+        const { client, requests } = Kit.fake(ok)
+        for (
+          const where of [{ query: "key" }, { header: "x-key" }, { header: "authorization", scheme: "Token" }]
+        ) {
+          const authed = client.pipe(HttpAuth.apiKey(Kit.source([key]).source, { ...at, ...where }))
+          expect(yield* Effect.flip(authed.get(Kit.api))).toMatchObject({
+            _tag: "Misconfigured",
+            reason: "EmptySecret"
+          })
+        }
+        expect(requests).toEqual([])
+      })
+  )
+
+  it.effect("a key that the query has already stays, in the URL and in the parameters", () =>
+    Effect.gen(function*() {
+      const urls: Array<string> = []
+      const { client } = Kit.fake((_, url) => {
+        urls.push(url.href)
+        return ok()
+      })
+      const authed = client.pipe(HttpAuth.apiKey(Kit.source(["mine"]).source, { ...at, query: "key" }))
+      yield* authed.get(`${Kit.api}/?a=1&key=own#key`)
+      yield* authed.get(Kit.api, { urlParams: { key: "own" } })
+      yield* authed.get(`${Kit.api}/?keys=1#?key=2`)
+      expect(urls[0]).toBe(`${Kit.api}/?a=1&key=own#key`)
+      expect(urls[1]).toBe(`${Kit.api}/?key=own`)
+      expect(urls[2]).toBe(`${Kit.api}/?keys=1&key=mine#?key=2`)
+    }))
+
   it.effect.each(["", "x key", "x:key", "x\r\nkey"])(
     "the header name %j is Misconfigured",
     (header) =>
@@ -426,7 +475,15 @@ describe("origins", () => {
     ["a tab in the name", "https://api.test", "https://api.test\t.evil.test/", false],
     ["a line feed in the name", "https://api.test", "https://api.te\nst/", true],
     ["the name in the path", "https://api.test", "https://evil.test/https://api.test/", false],
-    ["any", "any", "http://anything.test/", true]
+    ["any", "any", "https://anything.test/", true],
+    ["any, in upper case", "any", "HTTPS://anything.test/", true],
+    ["any, on this machine", "any", "http://localhost:3000/", true],
+    ["plain http on this machine, by name", "http://localhost:3000", "http://localhost:3000/x", true],
+    ["plain http on this machine, by address", "http://127.0.0.1", "http://127.0.0.1/x", true],
+    ["plain http on this machine, by another address", "http://127.8.9.10", "http://127.8.9.10/x", true],
+    ["plain http on this machine, by a short address", "http://127.1", "http://127.0.0.1/x", true],
+    ["plain http on this machine, in IPv6", "http://[::1]:80", "http://[::1]/x", true],
+    ["a blob of the origin", "https://api.test", "blob:https://api.test/x", false]
   ]
   it.effect.each(table)("%s", ([, origins, url, carries]) =>
     Effect.gen(function*() {
@@ -434,6 +491,35 @@ describe("origins", () => {
       yield* client.pipe(HttpAuth.bearer(Kit.source(["a"]).source, { origins })).get(url)
       expect(sent()).toEqual([carries ? "Bearer a" : undefined])
     }))
+
+  const clear: ReadonlyArray<readonly [string, HttpAuth.Origins, string]> = [
+    ["a host", "http://api.test", "http://api.test/"],
+    ["one of several", ["https://api.test", "http://api.test"], "https://api.test/"],
+    ["an address", "http://10.0.0.1", "http://10.0.0.1/"],
+    ["a name that only ends alike", "http://notlocalhost", "http://notlocalhost/"],
+    [
+      "a name below localhost, which a resolver may send elsewhere",
+      "http://a.localhost",
+      "http://a.localhost/"
+    ],
+    ["a name that starts like an address", "http://127.0.0.1.api.test", "http://127.0.0.1.api.test/"],
+    ["any", "any", "http://api.test/"],
+    ["any, in upper case", "any", "HTTP://api.test/"]
+  ]
+  it.effect.each(clear)(
+    "plain http is refused, unless it is said to be meant: %s",
+    ([, origins, url]) =>
+      Effect.gen(function*() {
+        const { client, sent } = Kit.fake(ok)
+        const { source } = Kit.source(["a"])
+        const error = yield* Effect.flip(client.pipe(HttpAuth.bearer(source, { origins })).get(url))
+        expect(error).toMatchObject({ _tag: "Misconfigured", reason: "InsecureUrl" })
+        expect(error.message).toContain("insecure: true")
+        expect(sent()).toEqual([])
+        yield* client.pipe(HttpAuth.bearer(source, { origins, insecure: true })).get(url)
+        expect(sent()).toEqual(["Bearer a"])
+      })
+  )
 
   it.effect("a request elsewhere asks for no token, and its 401 refuses none", () =>
     Effect.gen(function*() {
@@ -473,13 +559,26 @@ describe("origins", () => {
     }))
 })
 
+describe("basic with nothing in it", () => {
+  const pairs = [["", "", false], [" ", "\u00a0", false], ["key", "", true], ["", "key", true]] as const
+  it.effect.each(pairs)("%j and %j", ([username, password, isSent]) =>
+    Effect.gen(function*() {
+      const { client, requests } = Kit.fake(ok)
+      const credential = HttpAuth.basic({ username, password: Redacted.make(password) }, at)
+      const result = yield* Effect.either(client.pipe(credential).get(Kit.api))
+      expect(requests.length).toBe(isSent ? 1 : 0)
+      if (Either.isLeft(result)) {
+        expect(result.left).toMatchObject({ _tag: "Misconfigured", reason: "EmptySecret" })
+      }
+    }))
+})
+
 describe("a custom placement", () => {
   it.effect("sees the request that is sent, and its error is in the type", () =>
     Effect.gen(function*() {
       const { client, requests } = Kit.fake(ok)
       const placement: Placement.Placement<TokenUnavailable> = {
         secretHeaders: ["x-signature"],
-        secretInUrl: false,
         isOn: (request) => "x-signature" in request.headers,
         put: (request, token) =>
           Effect.succeed(
@@ -509,6 +608,17 @@ describe("a plain HttpClient", () => {
         expect(HttpAuth.tokenError(error)).toEqual(Option.some(failure))
       })
   )
+
+  it.effect("the token's error gets through a second credential above", () =>
+    Effect.gen(function*() {
+      const { client } = Kit.fake(ok)
+      const below = HttpAuth.toHttpClient(
+        client.pipe(HttpAuth.apiKey(refusing(reauth), { ...at, header: "x-key" }))
+      )
+      const error = yield* Effect.flip(below.pipe(HttpAuth.bearer(Kit.source(["a"]).source, at)).get(Kit.api))
+      expect(HttpAuth.tokenError(error)).toEqual(Option.some(reauth))
+      expect(JSON.stringify(error)).not.toContain("Bearer a")
+    }))
 
   it.effect("errors of the request itself stay as they are and hold no token error", () =>
     Effect.gen(function*() {

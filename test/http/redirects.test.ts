@@ -117,14 +117,35 @@ describe("F25 a client that follows redirects below the credential", () => {
       expect((yield* authed.get(`${Kit.api}/go`)).status).toBe(200)
     }))
 
-  it.effect("is left alone within the origins, and where any will do", () =>
+  it.effect("is Misconfigured within the origins too, as nobody can tell which way it went", () =>
     Effect.gen(function*() {
-      for (const [location, origins] of [["/x", Kit.api], [`${elsewhere}/x`, "any"]] as const) {
+      const { client, sent } = Kit.fake((_, url) => {
+        const [home, location] = url.pathname === "/go"
+          ? [false, `${elsewhere}/x`]
+          : url.hostname === "elsewhere.test"
+          ? [false, `${Kit.api}/back`]
+          : [true, ""]
+        return home ? new Response("there") : new Response(null, { status: 307, headers: { location } })
+      })
+      const bearer = HttpAuth.bearer(Kit.source(["t"]).source, { origins: Kit.api })
+      const error = yield* Effect.flip(HttpClient.followRedirects(client).pipe(bearer).get(`${Kit.api}/go`))
+      expect(error).toMatchObject({ _tag: "Misconfigured", reason: "InsecureUrl" })
+      expect(error.message).toContain("followRedirects after the credential")
+      expect((yield* client.pipe(bearer, HttpClient.followRedirects()).get(`${Kit.api}/go`)).status).toBe(200)
+      expect(sent().slice(-3)).toEqual(["Bearer t", undefined, "Bearer t"])
+    }))
+
+  it.effect("is left alone where any will do, but not over plain http", () =>
+    Effect.gen(function*() {
+      const go = (location: string) => {
         const { client, sent } = below(location)
-        const authed = client.pipe(HttpAuth.bearer(Kit.source(["t"]).source, { origins }))
-        expect((yield* authed.get(`${Kit.api}/go`)).status).toBe(200)
-        expect(sent()).toEqual(["Bearer t", "Bearer t"])
+        const authed = client.pipe(HttpAuth.bearer(Kit.source(["t"]).source, { origins: "any" }))
+        return { got: authed.get(`${Kit.api}/go`), sent }
       }
+      const { got, sent } = go(`${elsewhere}/x`)
+      expect((yield* got).status).toBe(200)
+      expect(sent()).toEqual(["Bearer t", "Bearer t"])
+      expect(yield* Effect.flip(go("http://elsewhere.test/x").got)).toMatchObject({ reason: "InsecureUrl" })
     }))
 })
 

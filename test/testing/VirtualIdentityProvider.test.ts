@@ -138,6 +138,9 @@ describe("VirtualIdentityProvider", () => {
       ["no exp", { ...claims, exp: undefined as never }, 401],
       ["expiring exactly now", { ...claims, exp: now }, 401],
       ["expiring in a second", { ...claims, exp: now + 1 }, 200],
+      ["expiring in an hour", { ...claims, exp: now + 3600 }, 200],
+      ["expiring in more than an hour", { ...claims, exp: now + 3601 }, 401],
+      ["expiring never", { ...claims, exp: Number.MAX_SAFE_INTEGER }, 401],
       ["issued in the future", { ...claims, iat: now + 1 }, 401],
       ["not valid yet", { ...claims, nbf: now + 1 }, 401],
       ["another issuer", { ...claims, iss: "x" }, 401],
@@ -460,6 +463,78 @@ describe("VirtualIdentityProvider", () => {
         assert.strictEqual((yield* revoke("app", String(next.body["refresh_token"]))).status, 200)
         assert.strictEqual((yield* refresh(next.body["refresh_token"])).body["error"], "invalid_grant")
       }).pipe(Effect.provide(Idp.layer({ clients: [{ id: "app" }, { id: "thief" }] }))))
+  })
+
+  describe("PKCE in the device flow (RFC 7636)", () => {
+    const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+    const challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+    const sound = { code_challenge: challenge, code_challenge_method: "S256" }
+    const polls: ReadonlyArray<
+      readonly [string, Record<string, string>, Record<string, string>, string | undefined]
+    > = [
+      ["the right verifier", sound, { code_verifier: verifier }, undefined],
+      ["a wrong verifier", sound, { code_verifier: verifier.replace("d", "e") }, "invalid_grant"],
+      ["the challenge in its place", sound, { code_verifier: challenge }, "invalid_grant"],
+      ["no verifier", sound, {}, "invalid_grant"],
+      ["a verifier without a challenge", {}, { code_verifier: verifier }, "invalid_grant"]
+    ]
+    for (const [name, started, polled, error] of polls) {
+      it.effect(`${name}: ${error ?? "tokens"}`, () =>
+        Effect.gen(function*() {
+          const { body } = yield* startLogin(started)
+          assert.strictEqual((yield* poll(body["device_code"], polled)).body["error"], error)
+          const right = "code_challenge" in started ? { code_verifier: verifier } : {}
+          const again = yield* poll(body["device_code"], right)
+          assert.strictEqual(again.status, error === undefined ? 400 : 200)
+        }).pipe(Effect.provide(Idp.layer({ approvals: { approveAfter: 0 } }))))
+    }
+
+    const starts: ReadonlyArray<readonly [string, Record<string, string>]> = [
+      ["plain", { ...sound, code_challenge_method: "plain" }],
+      ["no method, which means plain", { code_challenge: challenge }],
+      ["a method without a challenge", { code_challenge_method: "S256" }],
+      ["a challenge that is too short", { ...sound, code_challenge: challenge.slice(1) }]
+    ]
+    for (const [name, fields] of starts) {
+      it.effect(`${name}: invalid_request`, () =>
+        Effect.gen(function*() {
+          assert.strictEqual((yield* startLogin(fields)).body["error"], "invalid_request")
+        }).pipe(Effect.provide(Idp.layer())))
+    }
+  })
+
+  describe("a long run", () => {
+    it.effect("forgets nothing that matters", () =>
+      Effect.gen(function*() {
+        const idp = yield* VirtualIdentityProvider
+        const first = yield* issued()
+        const bystander = yield* issued()
+        const late = yield* startLogin()
+        let current = (yield* refresh(first.refresh)).body
+        for (let round = 0; round < 2000; round++) {
+          if (round % 100 === 0) yield* TestClock.adjust("36 minutes")
+          current = (yield* refresh(current["refresh_token"])).body
+        }
+        assert.strictEqual((yield* resource(current["access_token"])).status, 200)
+        assert.strictEqual((yield* resource(first.access)).status, 401)
+        assert.strictEqual((yield* poll(late.body["device_code"])).body["error"], "expired_token")
+        assert.strictEqual((yield* refresh(bystander.refresh)).status, 200)
+        assert.strictEqual((yield* refresh(first.refresh)).body["error"], "invalid_grant")
+        assert.strictEqual((yield* idp.counts).reuses, 1)
+        assert.strictEqual((yield* resource(current["access_token"])).status, 401)
+        assert.strictEqual((yield* idp.counts).redemptions, 2002)
+      }).pipe(Effect.provide(Idp.layer())), 30_000)
+
+    it.effect("a refresh token that has expired revokes nothing", () =>
+      Effect.gen(function*() {
+        const idp = yield* VirtualIdentityProvider
+        const first = yield* issued()
+        yield* TestClock.adjust("20 hours")
+        const second = yield* refresh(first.refresh)
+        yield* TestClock.adjust("4 hours")
+        yield* idp.revoke(Redacted.make(first.refresh))
+        assert.strictEqual((yield* refresh(second.body["refresh_token"])).status, 200)
+      }).pipe(Effect.provide(Idp.layer({ refreshTokenLifetime: "1 day" }))))
   })
 
   describe("discovery", () => {

@@ -11,10 +11,20 @@ import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as HttpIncomingMessage from "@effect/platform/HttpIncomingMessage"
 import type * as UrlParams from "@effect/platform/UrlParams"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Inspectable from "effect/Inspectable"
 import type * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
+import {
+  Misconfigured,
+  ReauthRequired,
+  RequestRejected,
+  TokenUnavailable,
+  TransientFailure
+} from "../../TokenError.js"
+import type { TokenError } from "../../TokenError.js"
 
 type Request = HttpClientRequest.HttpClientRequest
 type Response = HttpClientResponse.HttpClientResponse
@@ -24,18 +34,81 @@ type ResponseError = HttpClientError.ResponseError
 export const response = (original: Response, request: Request): Response =>
   new DisguisedResponse(original, request)
 
+/** The same cause about another request. */
+export const cause = <E>(original: Cause.Cause<E>, request: Request): Cause.Cause<E> =>
+  Cause.match<Cause.Cause<E>, E>(original, {
+    onEmpty: Cause.empty,
+    onFail: (failure) => Cause.fail(error(failure, request)),
+    onDie: (defect) => Cause.die(reason(defect, request)),
+    onInterrupt: Cause.interrupt,
+    onSequential: Cause.sequential,
+    onParallel: Cause.parallel
+  })
+
 /** The same error about another request; other errors stay as they are. */
 export function error<E>(original: E, request: Request): E
 export function error(original: unknown, request: Request): unknown {
   if (!HttpClientError.isHttpClientError(original)) return original
+  const why = original.cause === undefined ? {} : { cause: reason(original.cause, request) }
   return original._tag === "RequestError"
-    ? new HttpClientError.RequestError({ ...original, request })
+    ? new HttpClientError.RequestError({ ...original, ...why, request })
     : new HttpClientError.ResponseError({
       ...original,
+      ...why,
       request,
       response: response(original.response, request)
     })
 }
+
+/** What can be told of a cause: all of a token's error, of others what `Withheld` keeps. */
+const reason = (original: unknown, request: Request): unknown => {
+  if (isTokenError(original)) return original
+  return HttpClientError.isHttpClientError(original) ? error(original, request) : new Withheld(original)
+}
+
+export const isTokenError = (value: unknown): value is TokenError =>
+  tokenErrors.some((type) => value instanceof type)
+
+const tokenErrors = [TokenUnavailable, TransientFailure, ReauthRequired, RequestRejected, Misconfigured]
+
+/**
+ * The name, the code and the place of a failure whose message and fields may hold the credential: `fetch`
+ * quotes a header that it does not like, and a URL that it can't parse.
+ */
+class Withheld extends Error {
+  override readonly name: string
+  /** Such as `ECONNREFUSED` or `CERT_HAS_EXPIRED`. */
+  readonly code: string | undefined
+
+  constructor(original: unknown) {
+    const code = codeOf(original)
+    super(code ?? "its message is withheld, since it may hold the credential")
+    const name = read(original, "name")
+    this.name = typeof name === "string" && /^[A-Za-z]{1,60}$/.test(name) ? name : "Error"
+    this.code = code
+    this.stack = [`${this.name}: ${this.message}`, ...framesOf(original)].join("\n")
+  }
+}
+
+/** The first code along its causes. */
+const codeOf = (original: unknown): string | undefined => {
+  const chain = [original]
+  for (let at = 0; at < 8; at++) chain.push(read(chain[at], "cause"))
+  const codes = chain.map((one) => read(one, "code"))
+  return codes.find((code) => typeof code === "string" && /^[A-Z][A-Z\d_]{1,60}$/.test(code)) as
+    | string
+    | undefined
+}
+
+const framesOf = (original: unknown): ReadonlyArray<string> => {
+  const stack = read(original, "stack")
+  return typeof stack === "string" ? stack.split("\n").filter((line) => frame.test(line)) : []
+}
+
+const frame = /^ +at (?:[\w.<>$# [\]]+ \()?[^\s()]+:\d+:\d+\)?$/
+
+const read = (value: unknown, key: string): unknown =>
+  Predicate.hasProperty(value, key) ? value[key] : undefined
 
 class DisguisedResponse extends Inspectable.Class implements Response {
   readonly [HttpClientResponse.TypeId]: HttpClientResponse.TypeId = HttpClientResponse.TypeId
@@ -86,7 +159,7 @@ class DisguisedResponse extends Inspectable.Class implements Response {
   }
 
   get stream(): Stream.Stream<Uint8Array, ResponseError> {
-    return Stream.mapError(this.#original.stream, (failure) => error(failure, this.request))
+    return Stream.mapErrorCause(this.#original.stream, (failure) => cause(failure, this.request))
   }
 
   toJSON(): unknown {
@@ -98,6 +171,6 @@ class DisguisedResponse extends Inspectable.Class implements Response {
   }
 
   #disguise<A>(body: Effect.Effect<A, ResponseError>): Effect.Effect<A, ResponseError> {
-    return Effect.mapError(body, (failure) => error(failure, this.request))
+    return Effect.mapErrorCause(body, (failure) => cause(failure, this.request))
   }
 }

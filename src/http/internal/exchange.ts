@@ -12,15 +12,20 @@ import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
 import * as Token from "../../Token.js"
 import { Misconfigured } from "../../TokenError.js"
 import type { TokenError } from "../../TokenError.js"
 import type { TokenSource } from "../../TokenSource.js"
 import type { Placement } from "../Placement.js"
 import * as Disguise from "./disguise.js"
-import type { IsBound } from "./origins.js"
+import { insecureUrl } from "./origins.js"
+import type { Locate } from "./origins.js"
+import * as Tracing from "./tracing.js"
 
 type Request = HttpClientRequest.HttpClientRequest
 type Response = HttpClientResponse.HttpClientResponse
@@ -29,7 +34,7 @@ type Client<E, R> = HttpClient.HttpClient.With<E, R>
 export interface Setup<E extends TokenError> {
   readonly source: TokenSource<E>
   readonly placement: Placement<E>
-  readonly isBound: IsBound
+  readonly locate: Locate
   /** Bound to every origin, on purpose. */
   readonly unbound: boolean
   readonly rejected: (response: Response) => boolean
@@ -41,18 +46,34 @@ interface Carried {
   readonly plain: Request
 }
 
+/** What the client below has sent so far; of several tries, the last one counts. */
+interface Sent {
+  readonly carried: Carried | undefined
+  readonly span: Tracer.Span | undefined
+}
+
+type Exchange<E, R> = Effect.Effect<Response, E | Misconfigured, R>
+
+type Again<E, E2, R> = (request: Request, token: Token.Token) => Exchange<E | E2, R>
+
 export const client = <E extends TokenError, E2, R>(
   self: Client<E2, R>,
   setup: Setup<E>
 ): Client<E | E2 | Misconfigured, R> => {
   const protect = protection(setup)
-  const send: Send<E, E2, R> = (request, get, again) => {
-    const trip = new Trip(setup, get)
-    return Effect.matchEffect(protect(HttpClient.mapRequestEffect(self, trip.put).execute(request)), {
-      onFailure: (error) => Effect.fail(trip.hide(error)),
-      onSuccess: (response) => arrive(setup, trip, request, response, again)
+  const send = (
+    request: Request,
+    get: Effect.Effect<Token.Token, E>,
+    again: Again<E, E2, R> | undefined
+  ): Exchange<E | E2, R> =>
+    Effect.flatMap(Tracing.spansOf(request), (spans) => {
+      const sent = Ref.unsafeMake(nothing)
+      const put = putting(setup, sent, get, spans)
+      const exchange = protect(HttpClient.mapRequestEffect(self, put).execute(request))
+      return Effect.flatMap(conceal(exchange, sent, spans), (response) =>
+        Effect.flatMap(Ref.get(sent), ({ carried }) =>
+          arrive(setup, carried, request, response, again)))
     })
-  }
   const sendAgain: Again<E, E2, R> = (request, token) => send(request, Effect.succeed(token), undefined)
   return HttpClient.makeWith<never, never, E | E2 | Misconfigured, R>(
     Effect.flatMap((request) => send(request, setup.source.get, sendAgain)),
@@ -60,47 +81,104 @@ export const client = <E extends TokenError, E2, R>(
   )
 }
 
-type Sent<E, R> = Effect.Effect<Response, E | Misconfigured, R>
+const nothing: Sent = { carried: undefined, span: undefined }
 
-type Again<E, E2, R> = (request: Request, token: Token.Token) => Sent<E | E2, R>
-
-type Send<E, E2, R> = (
-  request: Request,
+/** Puts the token on the request as the client below is about to send it, and remembers both. */
+const putting = <E extends TokenError>(
+  setup: Setup<E>,
+  sent: Ref.Ref<Sent>,
   get: Effect.Effect<Token.Token, E>,
-  again: Again<E, E2, R> | undefined
-) => Sent<E | E2, R>
+  spans: Tracing.Spans
+) =>
+(plain: Request): Effect.Effect<Request, E | Misconfigured> => {
+  const ready = Effect.flatMap(
+    tokenFor(setup, plain, get),
+    (token) =>
+      Effect.map(spans === "Ours" ? spanFor(sent, plain) : noSpan, (span): Sent => ({
+        carried: token && { token, plain },
+        span
+      }))
+  )
+  return Effect.flatMap(
+    spans === "None" ? ready : Tracing.aloud(ready),
+    (next) => Effect.zipRight(Ref.set(sent, next), dress(setup, plain, next, spans))
+  )
+}
 
-/** One try: it puts the token on the request as the client below is about to send it, and remembers both. */
-class Trip<E extends TokenError> {
-  carried: Carried | undefined
-  readonly put: (plain: Request) => Effect.Effect<Request, E>
+/** One span for all tries of the client below. */
+const spanFor = (sent: Ref.Ref<Sent>, plain: Request): Effect.Effect<Tracer.Span | undefined> =>
+  Effect.flatMap(
+    Ref.get(sent),
+    ({ span }) => span === undefined ? Tracing.start(plain) : Effect.succeed(span)
+  )
 
-  constructor({ isBound, placement }: Setup<E>, get: Effect.Effect<Token.Token, E>) {
-    this.put = (plain) => {
-      this.carried = undefined
-      if (placement.isOn(plain)) return Effect.succeed(plain)
-      if (!isBound(plain)) return Effect.as(sentWithout, plain)
-      return Effect.flatMap(get, (token) => {
-        this.carried = { token, plain }
-        return placement.put(plain, token)
-      })
-    }
-  }
+const noSpan = Effect.succeed(undefined)
 
-  hide<E2>(error: E2): E2 {
-    return this.carried === undefined ? error : Disguise.error(error, this.carried.plain)
+const dress = <E extends TokenError>(
+  { placement }: Setup<E>,
+  plain: Request,
+  { carried, span }: Sent,
+  spans: Tracing.Spans
+): Effect.Effect<Request, E> => {
+  const traced = span === undefined ? Effect.succeed(plain) : Tracing.propagate(plain, span)
+  const dressed = carried === undefined
+    ? traced
+    : Effect.flatMap(traced, (request) => placement.put(request, carried.token))
+  return spans === "None" ? dressed : Effect.map(dressed, Tracing.mark)
+}
+
+/** The token for a request; undefined for one that goes elsewhere or has a credential of its own. */
+const tokenFor = <E extends TokenError>(
+  { locate, placement, source }: Setup<E>,
+  plain: Request,
+  get: Effect.Effect<Token.Token, E>
+): Effect.Effect<Token.Token | undefined, E | Misconfigured> => {
+  if (placement.isOn(plain)) return Effect.succeed(undefined)
+  switch (locate(plain)) {
+    case "Bound":
+      return get
+    case "Elsewhere":
+      return sentWithout
+    case "Insecure":
+      return Effect.fail(insecureUrl(source.name))
   }
 }
 
-const sentWithout = Effect.logDebug("A request to another origin is sent without the credential")
+const sentWithout = Effect.as(
+  Effect.logDebug("A request to another origin is sent without the credential"),
+  undefined
+)
+
+/** Nothing that leaves the exchange shows the request with its credential: no failure and no span. */
+const conceal = <E, R>(
+  exchange: Effect.Effect<Response, E, R>,
+  sent: Ref.Ref<Sent>,
+  spans: Tracing.Spans
+): Effect.Effect<Response, E, R> => {
+  const concealed = Effect.catchAllCause(
+    exchange,
+    (cause) =>
+      Effect.flatMap(
+        Ref.get(sent),
+        ({ carried }) =>
+          Effect.failCause(carried === undefined ? cause : Disguise.cause(cause, carried.plain))
+      )
+  )
+  if (spans !== "Ours") return concealed
+  return Tracing.silently(
+    concealed,
+    (exit) =>
+      Effect.flatMap(Ref.get(sent), ({ span }) => span === undefined ? Effect.void : Tracing.end(span, exit))
+  )
+}
 
 const arrive = <E extends TokenError, E2, R>(
   setup: Setup<E>,
-  { carried }: Trip<E>,
+  carried: Carried | undefined,
   request: Request,
   original: Response,
   again: Again<E, E2, R> | undefined
-): Sent<E | E2, R> => {
+): Exchange<E | E2, R> => {
   if (carried === undefined) return Effect.succeed(original)
   const response = Disguise.response(original, carried.plain)
   if (hasStrayed(setup, original.request, carried.plain)) {
@@ -133,41 +211,41 @@ const renew = <E extends TokenError>(
 const isRejectedWhileFresh = (error: TokenError): boolean =>
   error._tag === "TransientFailure" && error.reason === "RejectedWhileFresh"
 
-/** Whether the client below has taken the credential to an origin that it is not bound to. */
+/**
+ * Whether the client below has followed a redirect and taken the credential along. By then it is too late to
+ * know where else it has been on the way, so that the last hop alone clears nobody but the unbound.
+ */
 const hasStrayed = <E extends TokenError>(setup: Setup<E>, sent: Request, plain: Request): boolean =>
-  sent.url !== plain.url && setup.placement.isOn(sent) && !setup.isBound(sent)
+  sent.url !== plain.url && setup.placement.isOn(sent) && !(setup.unbound && setup.locate(sent) === "Bound")
 
 const strayed = (source: string): Misconfigured =>
   new Misconfigured({
     source,
     reason: "InsecureUrl",
-    detail: "the HTTP client below followed a redirect and took the credential to another origin",
+    detail: "the HTTP client below followed a redirect and took the credential along unchecked",
     hint: "Apply HttpClient.followRedirects after the credential, so that every hop is checked."
   })
 
-/** The secret stays out of spans, and `fetch` does not take a header of its own kind to another origin. */
+/** The secret stays out of what is printed, and `fetch` takes a header of its own kind to no other origin. */
 const protection = <E extends TokenError>(
   { placement, unbound }: Setup<E>
 ): <A, E1, R>(effect: Effect.Effect<A, E1, R>) => Effect.Effect<A, E1, R> => {
   const names = placement.secretHeaders
   const stays = unbound || names.every((name) => name === "authorization")
-  return (effect) => {
-    const untraced = placement.secretInUrl ? Effect.withTracerEnabled(effect, false) : effect
-    return redacting(stays ? untraced : Effect.mapInputContext(untraced, withManualRedirect), names)
-  }
+  return (effect) => redacting(stays ? effect : Effect.mapInputContext(effect, withManualRedirect), names)
 }
 
-// Straight from the fiber: this stands in the path of every request, where the names are nearly always known.
 const redacting = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   names: ReadonlyArray<string>
 ): Effect.Effect<A, E, R> =>
-  Effect.withFiberRuntime((fiber) => {
-    const known = fiber.getFiberRef(Headers.currentRedactedNames)
-    return names.every((name) => known.includes(name))
-      ? effect
-      : Effect.locally(effect, Headers.currentRedactedNames, [...known, ...names])
-  })
+  Effect.flatMap(
+    FiberRef.get(Headers.currentRedactedNames),
+    (known) =>
+      names.every((name) => known.includes(name))
+        ? effect
+        : Effect.locally(effect, Headers.currentRedactedNames, [...known, ...names])
+  )
 
 const withManualRedirect = <R>(context: Context.Context<R>): Context.Context<R> => {
   const init = Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit))

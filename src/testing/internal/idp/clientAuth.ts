@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
-import * as HashSet from "effect/HashSet"
+import * as HashMap from "effect/HashMap"
 import * as Redacted from "effect/Redacted"
 import * as Jose from "jose"
 import * as Answer from "./answer.js"
@@ -124,9 +124,10 @@ export const check = (
         ? Either.right([client, state])
         : refused
     case "Assertion": {
-      const jti = assertionId(settings, state, credentials, now)
-      return jti !== undefined && client.methods.includes("private_key_jwt")
-        ? Either.right([client, { ...state, assertions: HashSet.add(state.assertions, jti) }])
+      const id = assertionId(settings, state, credentials, now)
+      const expiresAt = 1000 * Number(credentials.claims.exp)
+      return id !== undefined && client.methods.includes("private_key_jwt")
+        ? Either.right([client, { ...state, assertions: HashMap.set(state.assertions, id, expiresAt) }])
         : refused
     }
   }
@@ -134,6 +135,9 @@ export const check = (
 
 const isSecret = (client: Settings.Client, secret: string): boolean =>
   client.secret !== undefined && Redacted.value(client.secret) === secret
+
+/** How far ahead an assertion may expire, in seconds: whoever signs for longer signs a password. */
+const longest = 3600
 
 /** What a valid assertion is marked as used by; undefined for one that is not valid (RFC 7523 §3). */
 const assertionId = (
@@ -146,9 +150,9 @@ const assertionId = (
   const seconds = (now + state.skew) / 1000
   const key = `${credentials.id} ${jti}`
   const forUs = [aud].flat().some((one) => one === settings.issuer || one === `${settings.base}/token`)
-  const inTime = typeof exp === "number" && seconds < exp && !(Number(nbf ?? 0) > seconds) &&
-    !(Number(iat ?? 0) > seconds)
-  const fresh = typeof jti === "string" && jti !== "" && !HashSet.has(state.assertions, key)
+  const inTime = typeof exp === "number" && seconds < exp && exp <= seconds + longest &&
+    !(Number(nbf ?? 0) > seconds) && !(Number(iat ?? 0) > seconds)
+  const fresh = typeof jti === "string" && jti !== "" && !HashMap.has(state.assertions, key)
   return credentials.signed && iss === credentials.id && forUs && inTime && fresh ? key : undefined
 }
 

@@ -16,6 +16,7 @@ export const start = (call: Grants.Call, state: State.State): Grants.Step => {
   const { client, now, secrets, settings } = call
   const scopes = Grants.requestedScopes(call)
   if (!Grants.isWithin(scopes, client.scopes)) return [Answer.refuse("invalid_scope"), state]
+  if (!isChallenge(call.incoming)) return [Answer.refuse("invalid_request"), state]
   const [approval, approvals] = state.approvals.length === 0
     ? [state.approval, state.approvals]
     : [state.approvals[0], state.approvals.slice(1)]
@@ -23,6 +24,7 @@ export const start = (call: Grants.Call, state: State.State): Grants.Step => {
     client: client.id,
     userCode: secrets.user,
     scopes,
+    challenge: Incoming.field(call.incoming, "code_challenge"),
     expiresAt: now + settings.deviceLifetime,
     interval: settings.interval,
     polledAt: undefined,
@@ -33,6 +35,15 @@ export const start = (call: Grants.Call, state: State.State): Grants.Step => {
     Answer.ok("LoginStarted", started(call)),
     { ...state, approvals, devices: HashMap.set(state.devices, secrets.device, code) }
   ]
+}
+
+/** RFC 7636 §4.3, of which only S256; none at all is sound too. */
+const isChallenge = (incoming: Incoming.Incoming): boolean => {
+  const challenge = Incoming.field(incoming, "code_challenge")
+  const method = Incoming.field(incoming, "code_challenge_method")
+  return challenge === undefined
+    ? method === undefined
+    : method === "S256" && /^[\w-]{43}$/.test(challenge)
 }
 
 const started = ({ secrets, settings }: Grants.Call): Readonly<Record<string, unknown>> => ({
@@ -51,6 +62,7 @@ export const poll = (call: Grants.Call, state: State.State): Grants.Step => {
   const code = Option.getOrUndefined(HashMap.get(state.devices, value))
   if (code === undefined || code.client !== call.client.id) return Grants.invalidGrant(state)
   if (call.now >= code.expiresAt) return [Answer.refuse("expired_token"), state]
+  if (call.incoming.challenge !== code.challenge) return Grants.invalidGrant(state)
   if (code.closed !== undefined) return Grants.invalidGrant(State.revokeFamily(state, code.closed.family))
   switch (verdictAt(code, call.now)) {
     case undefined:

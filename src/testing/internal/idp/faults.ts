@@ -35,9 +35,9 @@ export const pick = (faults: Faults, target: Target): readonly [Faults, Faults] 
   const matching = faults.filter((planned) => isMet(planned, target))
   const first = matching.find(({ fault }) => fault._tag !== "Slow")
   const picked = matching.filter((planned) => planned === first || planned.fault._tag === "Slow")
-  const left = faults.map((planned) =>
-    picked.includes(planned) ? { ...planned, times: planned.times - 1 } : planned
-  )
+  const left = faults
+    .map((planned) => picked.includes(planned) ? { ...planned, times: planned.times - 1 } : planned)
+    .filter((planned) => planned.times > 0 && target.now < planned.until)
   return [picked, left]
 }
 

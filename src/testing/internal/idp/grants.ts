@@ -64,8 +64,12 @@ const redeem = (
   if (settings.rotation === "Repeat") {
     return [Answer.ok("Redeemed", { ...body, ...refreshFields(call, value, held.expiresAt) }), next]
   }
-  const used = { at: call.now, access: secrets.access, refresh: secrets.refresh }
-  const marked = { ...next, refresh: HashMap.set(next.refresh, value, { ...held, used }) }
+  const used = { at: call.now, order: next.spent, access: secrets.access, refresh: secrets.refresh }
+  const marked = {
+    ...next,
+    spent: next.spent + 1,
+    refresh: HashMap.set(next.refresh, value, { ...held, used })
+  }
   const fields = refreshFields(call, secrets.refresh, call.now + settings.refreshLifetime)
   return [
     Answer.ok("Redeemed", { ...body, ...fields }),
@@ -78,7 +82,7 @@ const again = (
   call: Call,
   state: State.State,
   held: State.RefreshToken,
-  used: NonNullable<State.RefreshToken["used"]>
+  used: State.Use
 ): Step => {
   const access = Option.getOrUndefined(HashMap.get(state.access, used.access))
   const refresh = Option.getOrUndefined(HashMap.get(state.refresh, used.refresh))

@@ -8,6 +8,7 @@ import * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import * as oauth from "oauth4webapi"
 import type { Endpoint } from "../../Journal.js"
 
 /** What is wrong with the body, or the form in it. */
@@ -20,6 +21,8 @@ export interface Incoming {
   readonly method: string
   readonly authorization: string | undefined
   readonly form: Form
+  /** The S256 challenge that its `code_verifier` answers (RFC 7636 §4.6). */
+  readonly challenge: string | undefined
   /** How long the body was. */
   readonly bytes: number
 }
@@ -30,13 +33,24 @@ export const read = (
   endpoint: Endpoint,
   request: HttpClientRequest.HttpClientRequest
 ): Effect.Effect<Incoming, HttpClientError.RequestError> =>
-  Effect.map(readBody(request), (body) => ({
-    endpoint,
-    method: request.method,
-    authorization: request.headers["authorization"],
-    form: parse(request.headers["content-type"], body),
-    bytes: body.length
-  }))
+  Effect.flatMap(readBody(request), (body) => {
+    const form = parse(request.headers["content-type"], body)
+    return Effect.map(challengeOf(form), (challenge) => ({
+      endpoint,
+      method: request.method,
+      authorization: request.headers["authorization"],
+      form,
+      challenge,
+      bytes: body.length
+    }))
+  })
+
+const challengeOf = (form: Form): Effect.Effect<string | undefined> => {
+  const verifier = valueOf(form, "code_verifier")
+  return verifier === undefined
+    ? Effect.succeed(undefined)
+    : Effect.promise(() => oauth.calculatePKCECodeChallenge(verifier))
+}
 
 /** At most one byte over the limit. */
 const readBody = (
@@ -108,5 +122,7 @@ const isForm = (contentType: string | undefined): boolean =>
   contentType?.split(";")[0]?.trim().toLowerCase() === "application/x-www-form-urlencoded"
 
 /** A field that is present and not empty (RFC 6749 §3.2: without a value means omitted). */
-export const field = (incoming: Incoming, name: string): string | undefined =>
-  incoming.form._tag === "Bad" ? undefined : incoming.form.fields.get(name) || undefined
+export const field = (incoming: Incoming, name: string): string | undefined => valueOf(incoming.form, name)
+
+const valueOf = (form: Form, name: string): string | undefined =>
+  form._tag === "Bad" ? undefined : form.fields.get(name) || undefined

@@ -3,16 +3,21 @@
  *
  * @since 0.1.0
  */
+import * as HashMap from "effect/HashMap"
 import type * as Journal from "../../Journal.js"
 
 export interface Log {
   readonly next: number
-  /** At most `limit`, the newest last. */
-  readonly entries: ReadonlyArray<Journal.Entry>
+  /** By index; at most as many as are kept, the newest. */
+  readonly kept: HashMap.HashMap<number, Journal.Entry>
   readonly counts: Journal.Counts
 }
 
-export const empty = (counts: Journal.Counts): Log => ({ next: 0, entries: [], counts })
+export const empty = (counts: Journal.Counts): Log => ({ next: 0, kept: HashMap.empty(), counts })
+
+/** Oldest first. */
+export const entries = (log: Log): ReadonlyArray<Journal.Entry> =>
+  [...HashMap.values(log.kept)].sort((left, right) => left.index - right.index)
 
 /** What is known when a request arrives. */
 export type Arrival = Omit<Journal.Entry, "index" | "action" | "status" | "error" | "delivery">
@@ -27,23 +32,19 @@ export const arrive = (log: Log, arrival: Arrival, limit: number): readonly [num
     error: undefined,
     delivery: "Pending"
   }
-  const kept = log.entries.length < limit ? log.entries : log.entries.slice(log.entries.length + 1 - limit)
   return [log.next, {
     next: log.next + 1,
-    entries: [...kept, entry],
+    kept: HashMap.remove(HashMap.set(log.kept, log.next, entry), log.next - limit),
     counts: countArrival(log.counts, entry)
   }]
 }
 
 /** Fills in what is known of an entry by now, if it is still there. */
-export const update = (log: Log, index: number, known: Partial<Journal.Entry>): Log => {
-  const entries = log.entries.map((entry) => entry.index === index ? { ...entry, ...known } : entry)
-  return {
-    ...log,
-    entries,
-    counts: known.action === undefined ? log.counts : countAction(log.counts, known.action)
-  }
-}
+export const update = (log: Log, index: number, known: Partial<Journal.Entry>): Log => ({
+  ...log,
+  kept: HashMap.modify(log.kept, index, (entry) => ({ ...entry, ...known })),
+  counts: known.action === undefined ? log.counts : countAction(log.counts, known.action)
+})
 
 const countArrival = (counts: Journal.Counts, { endpoint }: Journal.Entry): Journal.Counts => ({
   ...counts,

@@ -42,7 +42,8 @@ const paths: ReadonlyMap<string, Endpoint> = new Map([
 ])
 
 /** The answer to a request, and the books after it. */
-export const act = (request: Request, state: State.State): Grants.Step => {
+export const act = (request: Request, books: State.State): Grants.Step => {
+  const state = State.cleared(books, request.settings, request.now)
   const { endpoint, form, method } = request.incoming
   if (endpoint === "resource") return [resource(request, state), state]
   if (endpoint === "discovery" && method === "GET") {
@@ -97,7 +98,7 @@ const revoke = (call: Grants.Call, state: State.State): Grants.Step => {
   const value = Incoming.field(call.incoming, "token")
   if (value === undefined) return [Answer.refuse("invalid_request"), state]
   const owned = State.ownerOf(state, value) === call.client.id
-  return [Answer.nothing("Revoked"), owned ? State.revokeToken(state, value) : state]
+  return [Answer.nothing("Revoked"), owned ? State.revokeToken(state, value, call.now) : state]
 }
 
 /** RFC 6750 §3: without a token there is a challenge but no error. */

@@ -24,8 +24,16 @@ export interface RefreshToken {
   readonly family: Family
   readonly scopes: ReadonlyArray<string>
   readonly expiresAt: number
-  /** When it was redeemed, and for what; only where refresh tokens rotate. */
-  readonly used: { readonly at: number; readonly access: string; readonly refresh: string } | undefined
+  /** Only where refresh tokens rotate. */
+  readonly used: Use | undefined
+}
+
+/** When a refresh token was redeemed, as the how manieth, and for what. */
+export interface Use {
+  readonly at: number
+  readonly order: number
+  readonly access: string
+  readonly refresh: string
 }
 
 export type Verdict = "Approve" | "Deny"
@@ -39,6 +47,8 @@ export interface DeviceCode {
   readonly client: string
   readonly userCode: string
   readonly scopes: ReadonlyArray<string>
+  /** What the poll's `code_verifier` must answer; undefined where none may be sent. */
+  readonly challenge: string | undefined
   readonly expiresAt: number
   readonly interval: number
   readonly polledAt: number | undefined
@@ -59,15 +69,21 @@ export interface State {
   readonly devices: HashMap.HashMap<string, DeviceCode>
   readonly nextFamily: Family
   readonly revoked: HashSet.HashSet<Family>
-  /** The client and `jti` of each assertion that was used. */
-  readonly assertions: HashSet.HashSet<string>
+  /** How many refresh tokens have been redeemed for others. */
+  readonly spent: number
+  /** The client and `jti` of each assertion that was used, and when it expires. */
+  readonly assertions: HashMap.HashMap<string, number>
   /** What happens to the next logins, in order; undefined stands for a login that is left alone. */
   readonly approvals: ReadonlyArray<Approval | undefined>
   /** What happens to the logins after those. */
   readonly approval: Approval | undefined
   /** How far the server's clock is ahead. */
   readonly skew: number
+  /** How much the books may hold before they are cleared of what no longer matters. */
+  readonly room: number
 }
+
+const leastRoom = 512
 
 export const empty: State = {
   access: HashMap.empty(),
@@ -75,10 +91,12 @@ export const empty: State = {
   devices: HashMap.empty(),
   nextFamily: 1,
   revoked: HashSet.empty(),
-  assertions: HashSet.empty(),
+  spent: 0,
+  assertions: HashMap.empty(),
   approvals: [],
   approval: undefined,
-  skew: 0
+  skew: 0,
+  room: leastRoom
 }
 
 /** The random texts that one request may need. */
@@ -128,15 +146,55 @@ export const addRefresh = (
   })
 })
 
-/** Revokes an access token alone, a refresh token with its whole family (RFC 7009 §2.1). */
-export const revokeToken = (state: State, token: string): State => {
+/** Revokes an access token alone, a refresh token with its whole family, unless it has expired (RFC 7009 §2.1). */
+export const revokeToken = (state: State, token: string, now: number): State => {
   const refresh = Option.getOrUndefined(HashMap.get(state.refresh, token))
-  return refresh === undefined
-    ? { ...state, access: HashMap.remove(state.access, token) }
-    : revokeFamily(state, refresh.family)
+  if (refresh === undefined) return { ...state, access: HashMap.remove(state.access, token) }
+  return now < refresh.expiresAt ? revokeFamily(state, refresh.family) : state
 }
 
 /** The client that a token was given to. */
 export const ownerOf = (state: State, token: string): string | undefined =>
   Option.getOrUndefined(HashMap.get(state.refresh, token))?.client ??
     Option.getOrUndefined(HashMap.get(state.access, token))?.client
+
+/**
+ * The books without what can't change an answer any more. They are cleared when they have grown to twice their
+ * size, so that a request costs the same however many came before it.
+ */
+export const cleared = (state: State, settings: Settings, now: number): State => {
+  if (sizeOf(state) < state.room) return state
+  const kept = {
+    ...state,
+    refresh: HashMap.filter(
+      state.refresh,
+      (token) => now < token.expiresAt && !isRevoked(state, token.family) && !isLongSpent(state, token)
+    ),
+    access: HashMap.filter(
+      state.access,
+      (token) => now < forgottenAt(token, settings) && !isRevoked(state, token.family)
+    ),
+    devices: HashMap.filter(state.devices, ({ expiresAt }) => now < expiresAt + codeMemory),
+    assertions: HashMap.filter(state.assertions, (expiresAt) => Math.min(now, now + state.skew) < expiresAt)
+  }
+  const families = new Set([...HashMap.values(kept.devices)].map(({ closed }) => closed?.family))
+  const all = { ...kept, revoked: HashSet.filter(state.revoked, (family) => families.has(family)) }
+  return { ...all, room: Math.max(leastRoom, 2 * sizeOf(all)) }
+}
+
+/** How long an expired device code is told from one that never was. */
+const codeMemory = 24 * 3_600_000
+
+/** How many spent refresh tokens are known again when they come back. */
+const spentMemory = 10_000
+
+const isLongSpent = ({ spent }: State, { used }: RefreshToken): boolean =>
+  used !== undefined && used.order < spent - spentMemory
+
+const sizeOf = ({ access, assertions, devices, refresh, revoked }: State): number =>
+  HashMap.size(access) + HashMap.size(refresh) + HashMap.size(devices) + HashMap.size(assertions) +
+  HashSet.size(revoked)
+
+/** An access token is given out again within the grace window, even if it lives for less. */
+const forgottenAt = ({ expiresAt }: AccessToken, settings: Settings): number =>
+  Math.max(expiresAt, expiresAt - settings.accessLifetime + settings.grace)
