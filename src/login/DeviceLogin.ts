@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Grant } from "../Grant.js"
@@ -20,7 +21,7 @@ import * as LoginPrompt from "./LoginPrompt.js"
  * @category models
  */
 export interface Options extends DeviceCode.Options {
-  /** How long a whole login may take, whatever the server allows. Default 15 minutes. */
+  /** How long the person may take, whatever the server allows. Default 15 minutes. */
   readonly loginTimeLimit?: Duration.DurationInput | undefined
 }
 
@@ -32,9 +33,9 @@ export interface Options extends DeviceCode.Options {
  */
 export interface DeviceLogin {
   readonly name: string
-  /** Logs in; each run asks the person anew. Can be interrupted at any moment. */
+  /** Logs in; each run asks the person anew. Can be interrupted while it waits. */
   readonly login: Effect.Effect<Grant, TokenEndpoint.GrantError>
-  /** How long one login may take. */
+  /** How long one login may take: what the person may, and what the last answer may after that. */
   readonly timeLimit: Duration.Duration
 }
 
@@ -49,15 +50,44 @@ export const make = (
   options: Options
 ): Effect.Effect<DeviceLogin, Misconfigured, HttpClient.HttpClient | LoginPrompt.LoginPrompt> =>
   Effect.zipWith(DeviceCode.make(options), LoginPrompt.LoginPrompt, (device, prompt) => {
-    const timeLimit = Duration.decode(options.loginTimeLimit ?? Duration.minutes(15))
+    const limit = Duration.decode(options.loginTimeLimit ?? Duration.minutes(15))
     const source = device.name
-    const login = device.login((event) => tell(prompt, source, event)).pipe(
-      Effect.timeoutFail({ duration: timeLimit, onTimeout: () => tooSlow(source, timeLimit) }),
-      Effect.tapError(({ hint, reason }) => prompt.progress({ _tag: "Failed", source, reason, hint })),
-      Effect.onInterrupt(() => prompt.progress({ _tag: "Cancelled", source }))
+    const login = Effect.flatMap(
+      begin(device, prompt, limit),
+      (authorization) => device.poll(authorization, (event) => tell(prompt, source, event))
+    ).pipe(
+      Effect.tapError(({ hint, reason }) =>
+        quickly(prompt.progress({ _tag: "Failed", source, reason, hint }))
+      ),
+      Effect.onInterrupt(() => quickly(prompt.progress({ _tag: "Cancelled", source })))
     )
-    return { name: source, login, timeLimit }
+    return { name: source, login, timeLimit: Duration.sum(limit, device.exchangeTimeLimit) }
   })
+
+/**
+ * Starts the login and tells the person. From here on the time limit is the end of the authorization: polling
+ * stops before it, and an answer that has come can't be cut off by it.
+ */
+const begin = (
+  device: DeviceCode.DeviceCode,
+  prompt: LoginPrompt.Service,
+  limit: Duration.Duration
+): Effect.Effect<DeviceCode.Authorization, TokenEndpoint.GrantError> =>
+  Effect.zipWith(
+    Clock.currentTimeMillis,
+    device.authorize,
+    (start, authorization): DeviceCode.Authorization => ({
+      ...authorization,
+      expiresAt: Math.min(authorization.expiresAt, start + Duration.toMillis(limit))
+    })
+  ).pipe(
+    Effect.tap((authorization) => tell(prompt, device.name, { _tag: "Prompt", authorization })),
+    Effect.timeoutFail({ duration: limit, onTimeout: () => tooSlow(device.name, limit) })
+  )
+
+/** Nobody has to wait for a screen that hangs. */
+const quickly = (told: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.asVoid(Effect.timeoutOption(Effect.disconnect(told), "5 seconds"))
 
 const tell = (prompt: LoginPrompt.Service, source: string, event: DeviceCode.Event): Effect.Effect<void> => {
   switch (event._tag) {
@@ -74,9 +104,11 @@ const tell = (prompt: LoginPrompt.Service, source: string, event: DeviceCode.Eve
     }
     case "Pending":
     case "SlowedDown":
-      return prompt.progress({ _tag: "Waiting", source, nextAt: event.nextAt })
-    case "Blip":
-      return prompt.progress({ _tag: "Trouble", source, reason: event.error.reason, nextAt: event.nextAt })
+      return quickly(prompt.progress({ _tag: "Waiting", source, nextAt: event.nextAt }))
+    case "Blip": {
+      const { error, nextAt } = event
+      return quickly(prompt.progress({ _tag: "Trouble", source, reason: error.reason, nextAt }))
+    }
     case "Approved":
       return prompt.progress({ _tag: "Succeeded", source })
   }

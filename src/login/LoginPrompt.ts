@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 
 /**
@@ -116,16 +117,16 @@ export const layerQueue = (queue: Queue.Enqueue<Prompt | Progress>): Layer.Layer
  * @category rendering
  */
 export const render = (prompt: Prompt, now: number): string => {
-  const until = `This works until ${clockTime(prompt.expiresAt)} (${minutes(prompt.expiresAt - now)}).`
+  const until = expiry(prompt.expiresAt, now)
   const title = `${printable(prompt.source, 100)}: log in.`
-  if (prompt._tag === "Browser") return [title, `Open ${webAddress(prompt.url)}`, until].join("\n")
+  if (prompt._tag === "Browser") return [title, `Open ${webAddress(prompt.url)}`, ...until].join("\n")
   const complete = prompt.verificationUriComplete
   return [
     title,
     `Open ${webAddress(prompt.verificationUri)}`,
     `and enter the code ${printable(prompt.userCode, 64)}`,
     ...(complete === undefined ? [] : [`or open ${webAddress(complete)}`]),
-    until
+    ...until
   ].join("\n")
 }
 
@@ -144,10 +145,14 @@ const renderProgress = (progress: Progress): string | undefined => {
   }
 }
 
-const clockTime = (millis: number): string =>
-  DateTime.make(millis).pipe((time) =>
-    time._tag === "Some" ? `${DateTime.formatIso(time.value).slice(11, 16)} UTC` : "then"
-  )
+/** No line where it isn't known, or so far that no calendar has it. */
+const expiry = (expiresAt: number, now: number): ReadonlyArray<string> =>
+  Option.match(DateTime.make(expiresAt), {
+    onNone: () => [],
+    onSome: (time) => [
+      `This works until ${DateTime.formatIso(time).slice(11, 16)} UTC (${minutes(expiresAt - now)}).`
+    ]
+  })
 
 const minutes = (millis: number): string => {
   const count = Math.max(0, Math.round(millis / 60_000))

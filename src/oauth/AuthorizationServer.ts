@@ -119,10 +119,15 @@ export const discover: (
     const clockOffset = yield* Ref.make(0)
     const send = yield* Transport.make({ ...options, source, clockOffset })
     const read = Discovery.read({ source, issuer: options.issuer, document: options.document ?? "any", send })
-    const metadata = yield* Memo.make(read, Duration.decode(options.cacheFor ?? Duration.hours(1)))
+    const cacheFor = Duration.decode(options.cacheFor ?? Duration.hours(1))
+    const metadata = yield* Memo.make(read, cacheFor, isUntrustworthy)
     return { issuer: options.issuer, metadata, clockOffset }
   }
 )
+
+/** What takes away metadata that was read before: the issuer is not, or no longer, what it was taken for. */
+const isUntrustworthy = ({ reason }: TransientFailure | Misconfigured): boolean =>
+  reason === "IssuerMismatch" || reason === "InsecureUrl"
 
 const hasQuery = new Misconfigured({
   source: "discovery",

@@ -120,7 +120,7 @@ export const basic = (
 ): Basic => ({ _tag: "Basic", secret, encoding: options?.encoding ?? "form" })
 
 /**
- * The secret as a field of the request.
+ * The secret as a field of the request. White space around it is left out, as it is with `basic`.
  *
  * @since 0.1.0
  * @category constructors

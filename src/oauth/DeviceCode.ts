@@ -81,7 +81,8 @@ export type Event =
   | { readonly _tag: "Approved"; readonly grant: Grant }
 
 /**
- * Is told of what happens. It runs between two polls, so it should be quick.
+ * Is told of what happens. It runs between two polls, so it should be quick. Nothing waits for it once the
+ * grant is there: `Approved` is told while the grant is given.
  *
  * @since 0.1.0
  * @category models
@@ -89,18 +90,21 @@ export type Event =
 export type OnEvent = (event: Event) => Effect.Effect<void>
 
 /**
- * The grant for one client. Every effect can be interrupted at any moment.
+ * The grant for one client. Every effect can be interrupted while it waits.
  *
  * @since 0.1.0
  * @category models
  */
 export interface DeviceCode {
   readonly name: string
+  /** How long one exchange with the server may take. */
+  readonly exchangeTimeLimit: Duration.Duration
   /** Starts a login. */
   readonly authorize: Effect.Effect<Authorization, TokenEndpoint.GrantError>
   /**
-   * Polls until the person has decided. Lost answers, outages and rate limits don't end it; a refusal is
-   * `ReauthRequired` with `AccessDenied`, and `LoginExpired` when nobody decided in time.
+   * Polls until the person has decided, for the last time a second before the login expires. Lost answers,
+   * outages and rate limits don't end it; a refusal is `ReauthRequired` with `AccessDenied`, and
+   * `LoginExpired` when nobody decided in time.
    */
   readonly poll: (
     authorization: Authorization,
@@ -121,26 +125,40 @@ export interface DeviceCode {
 export const make = (options: Options): Effect.Effect<DeviceCode, Misconfigured, HttpClient.HttpClient> =>
   Effect.map(Endpoint.make("device login", options), (endpoint) => {
     const authorize = start(endpoint, options)
-    const poll: DeviceCode["poll"] = (authorization, onEvent = ignore) =>
-      Effect.tap(
-        pollUntilDecided(endpoint, options, authorization, onEvent),
-        (grant) => onEvent({ _tag: "Approved", grant })
-      )
-    const login: DeviceCode["login"] = (onEvent) =>
+    const wait = (authorization: Authorization, onEvent: OnEvent) =>
+      pollUntilDecided(endpoint, options, authorization, onEvent)
+    const logIn = (onEvent: OnEvent) =>
       Effect.flatMap(
         authorize,
         (authorization) =>
-          Effect.zipRight(onEvent({ _tag: "Prompt", authorization }), poll(authorization, onEvent))
+          Effect.zipRight(onEvent({ _tag: "Prompt", authorization }), wait(authorization, onEvent))
       )
-    return { name: endpoint.source, authorize, poll, login, events: eventsOf(login) }
+    return {
+      name: endpoint.source,
+      exchangeTimeLimit: endpoint.timeLimit,
+      authorize,
+      poll: (authorization, onEvent = ignore) => announced(wait(authorization, onEvent), onEvent),
+      login: (onEvent) => announced(logIn(onEvent), onEvent),
+      events: eventsOf(logIn)
+    }
   })
 
 const ignore: OnEvent = constant(Effect.void)
 
+/** Forked, so that between the grant and its return there is no moment at which either could be cut off. */
+const announced = <E>(login: Effect.Effect<Grant, E>, onEvent: OnEvent): Effect.Effect<Grant, E> =>
+  Effect.tap(login, (grant) => Effect.forkDaemon(onEvent({ _tag: "Approved", grant })))
+
 const eventsOf = (login: DeviceCode["login"]): DeviceCode["events"] =>
   Stream.asyncPush((emit) =>
     login((event) => Effect.sync(() => emit.single(event))).pipe(
-      Effect.matchCause({ onFailure: (cause) => emit.halt(cause), onSuccess: () => emit.end() }),
+      Effect.matchCause({
+        onFailure: (cause) => emit.halt(cause),
+        onSuccess: (grant) => {
+          emit.single({ _tag: "Approved", grant })
+          emit.end()
+        }
+      }),
       Effect.forkScoped
     ), { bufferSize: "unbounded" })
 
@@ -156,12 +174,14 @@ const start = (
     )
     const verifier = options.pkce === true ? oauth.generateRandomCodeVerifier() : undefined
     const pkce = verifier === undefined ? {} : yield* challengeOf(verifier)
-    const answer = yield* Protocol.perform(
-      endpoint.source,
-      (fetch) => requestAuthorization(party, options, pkce, fetch),
-      endpoint.send
+    const { interval, lifetime, ...decoded } = yield* Effect.flatMap(
+      Protocol.perform(
+        endpoint.source,
+        (fetch) => requestAuthorization(party, options, pkce, fetch),
+        endpoint.send
+      ),
+      (answer) => DeviceAuthorization.decode(endpoint.source, answer, endpoint.authenticates)
     )
-    const { interval, lifetime, ...decoded } = yield* DeviceAuthorization.decode(endpoint.source, answer)
     const now = yield* Clock.currentTimeMillis
     return {
       ...decoded,
@@ -170,6 +190,7 @@ const start = (
       codeVerifier: verifier === undefined ? undefined : Redacted.make(verifier)
     }
   }).pipe(
+    endpoint.againOnSkew,
     Effect.catchTag("Refusal", (refusal) => Effect.fail(Failure.ofRefusal(refusal))),
     Endpoint.traced("oauth.device_authorization", { "oauth.source": endpoint.source })
   )
@@ -203,15 +224,18 @@ const pollUntilDecided = (
   authorization: Authorization,
   onEvent: OnEvent
 ): Effect.Effect<Grant, TokenEndpoint.GrantError> => {
-  const schedule = PollSchedule.make({
+  const times = {
     interval: Duration.toMillis(authorization.interval),
     expiresAt: authorization.expiresAt
-  })
-  return pollOnce(endpoint, options, authorization).pipe(
-    Effect.retry(Schedule.tapOutput(schedule, (next) => onEvent(toEvent(next)))),
-    Effect.mapError(() => expired(endpoint.source)),
-    Effect.flatten,
-    Effect.delay(authorization.interval)
+  }
+  const polling = pollOnce(endpoint, options, authorization).pipe(
+    Effect.retry(Schedule.tapOutput(PollSchedule.make(times), (next) => onEvent(toEvent(next)))),
+    Effect.mapError((wait) => expired(endpoint.source, wait)),
+    Effect.flatten
+  )
+  return Effect.flatMap(
+    Clock.currentTimeMillis,
+    (now) => Effect.delay(polling, PollSchedule.first(times, now) - now)
   )
 }
 
@@ -235,6 +259,7 @@ const pollOnce = (
     Effect.map((grant) => Effect.succeed(Endpoint.remember(grant, options.resource))),
     Effect.catchTags({
       TransientFailure: (error) => Effect.fail<PollSchedule.Wait>({ _tag: "Blip", error }),
+      ReauthRequired: (error) => Effect.succeed(Effect.fail(error)),
       Misconfigured: (error) => Effect.succeed(Effect.fail(error)),
       Refusal: decided
     })
@@ -270,10 +295,12 @@ const unsupported = (source: string): Misconfigured =>
     hint: "Use another way to log in, or give deviceAuthorizationEndpoint."
   })
 
-const expired = (source: string): ReauthRequired =>
+const expired = (source: string, wait: PollSchedule.Wait): ReauthRequired =>
   new ReauthRequired({
     source,
     reason: "LoginExpired",
-    detail: "nobody approved the login before it expired",
+    detail: wait._tag === "Blip"
+      ? `the login expired while the server could not be asked (${wait.error.reason})`
+      : "nobody approved the login before it expired",
     hint: "Start the login again."
   })

@@ -4,14 +4,17 @@
  * @since 0.1.0
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as oauth from "oauth4webapi"
 import * as Grant from "../Grant.js"
 import type { Misconfigured } from "../TokenError.js"
-import { ReauthRequired } from "../TokenError.js"
+import { ReauthRequired, RequestRejected } from "../TokenError.js"
 import * as Failure from "./internal/failure.js"
+import * as Scopes from "./internal/scopes.js"
 import * as Endpoint from "./internal/tokenEndpoint.js"
+import type { Limits } from "./Limits.js"
 import type * as TokenEndpoint from "./TokenEndpoint.js"
 
 /**
@@ -22,8 +25,10 @@ import type * as TokenEndpoint from "./TokenEndpoint.js"
  */
 export interface Options extends TokenEndpoint.Options {
   /**
-   * The scopes to ask for. Only those of them that the grant already has are sent, and nothing where it isn't
-   * known which it has. Default: nothing is sent, and the server keeps the scopes as they are.
+   * The scopes to ask for. Only those of them that were granted are sent, and nothing where it isn't known
+   * which were; if none of them was, it fails with `InvalidScope` and spends nothing. What was granted is not
+   * forgotten when less is asked for: it is kept as `granted_scope` in `Grant.extra`. Default: nothing is
+   * sent, and the server keeps the scopes as they are.
    */
   readonly scopes?: ReadonlyArray<string> | undefined
   /** Who the token is for (RFC 8707). Default: `resource` of `Grant.extra`, if the grant has it. */
@@ -35,7 +40,10 @@ export interface Options extends TokenEndpoint.Options {
 /**
  * Redeems the refresh token of a grant and gives what is held from then on. The server may have spent the old
  * refresh token even where this fails, and interruption doesn't take a request back: whoever calls it
- * persists the new grant before anybody sees it, and lets nobody else redeem meanwhile.
+ * persists the new grant before anybody sees it, and lets nobody redeem meanwhile. Where the answer holds
+ * a new refresh token but no usable access token, the grant has one that is empty and expired. By default it
+ * takes 50 seconds at most: 20 for the server's metadata, before anything is spent, then 30 for the request.
+ * Any refusal of the grant is `ReauthRequired` with `GrantRejected`.
  *
  * @since 0.1.0
  * @category models
@@ -49,36 +57,66 @@ export type Redeem = (grant: Grant.Grant) => Effect.Effect<Grant.Grant, TokenEnd
  * @category constructors
  */
 export const make = (options: Options): Effect.Effect<Redeem, Misconfigured, HttpClient.HttpClient> =>
-  Effect.map(Endpoint.make("refresh", options), (endpoint) => (grant) => {
+  Effect.map(Endpoint.make("refresh", options, limits), (endpoint) => (grant) => {
     const refreshToken = grant.refreshToken === undefined ? "" : Redacted.value(grant.refreshToken)
-    return refreshToken === ""
-      ? Effect.fail(nothingToRedeem(endpoint.source))
-      : Effect.map(redeem(endpoint, options, grant, refreshToken), (renewed) => Grant.renew(grant, renewed))
+    if (refreshToken === "") return Effect.fail(nothingToRedeem(endpoint.source))
+    const asked = Scopes.toAsk(options.scopes, grant)
+    return asked?.length === 0
+      ? Effect.fail(notGranted(endpoint.source))
+      : Effect.map(
+        redeem(endpoint, options, { asked, grant, refreshToken }),
+        (renewed) => Grant.renew(grant, Scopes.within(grant, asked, renewed))
+      )
   })
+
+/** A lost answer may be a lost login, so it waits longer than others. */
+const limits: Limits = { requestTimeLimit: Duration.seconds(30) }
+
+interface Redemption {
+  readonly grant: Grant.Grant
+  readonly refreshToken: string
+  readonly asked: ReadonlyArray<string> | undefined
+}
 
 const redeem = (
   endpoint: Endpoint.TokenEndpoint,
-  { audience, parameters, resource, scopes }: Options,
-  grant: Grant.Grant,
-  refreshToken: string
+  { audience, parameters, resource }: Options,
+  { asked, grant, refreshToken }: Redemption
 ): Effect.Effect<Grant.Grant, TokenEndpoint.GrantError> =>
   endpoint.exchange({
     grant: "refresh_token",
+    spends: refreshToken,
     request: ({ auth, client, server }, options) =>
       oauth.refreshTokenGrantRequest(server, client, auth, refreshToken, {
         ...options,
         additionalParameters: Endpoint.fields(parameters, {
-          scope: Endpoint.scope(narrowed(scopes, grant)),
+          scope: Endpoint.scope(asked),
           resource: resource ?? Endpoint.remembered(grant),
           audience
         })
       })
-  }).pipe(Effect.catchTag("Refusal", (refusal) => Effect.fail(Failure.ofRefusal(refusal))))
+  }).pipe(Effect.catchTag("Refusal", (refusal) => Effect.fail(ofRefusal(refusal))))
 
-const narrowed = (
-  scopes: ReadonlyArray<string> | undefined,
-  grant: Grant.Grant
-): ReadonlyArray<string> | undefined => scopes?.filter((scope) => grant.token.scopes.includes(scope))
+/** Nobody is asked here: whatever was refused for good is the grant. */
+const ofRefusal = (refusal: Failure.Refusal): TokenEndpoint.GrantError => {
+  const error = Failure.ofRefusal(refusal)
+  return error._tag === "ReauthRequired"
+    ? new ReauthRequired({
+      source: error.source,
+      reason: "GrantRejected",
+      detail: error.detail,
+      hint: "Log in again."
+    })
+    : error
+}
+
+const notGranted = (source: string): RequestRejected =>
+  new RequestRejected({
+    source,
+    reason: "InvalidScope",
+    detail: "none of the scopes was granted",
+    hint: "Ask for scopes that are granted, or log in again with these."
+  })
 
 const nothingToRedeem = (source: string): ReauthRequired =>
   new ReauthRequired({

@@ -1,5 +1,6 @@
 /**
  * What all grants have in common: the server, the client, and how the answer of a token endpoint is read.
+ * The HttpClient must not follow redirects.
  *
  * @since 0.1.0
  */
@@ -26,10 +27,14 @@ export interface Options extends Limits {
    */
   readonly defaultLifetime?: Duration.DurationInput | undefined
   /**
-   * Which text fields of the answer beside the standard ones are kept in `Grant.extra`. Never name a secret.
+   * Which text fields of the answer beside the standard ones are kept in `Grant.extra`, of up to 2048
+   * characters each; at most 50. Never name a secret.
    */
   readonly keep?: ReadonlyArray<string> | undefined
-  /** Further fields of each token request. They can't replace those that the grant sets. */
+  /**
+   * Further fields of each token request. Those of the protocol itself, such as `scope` or `resource`, have
+   * options of their own and are refused here.
+   */
   readonly parameters?: Parameters | undefined
 }
 

@@ -1,10 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Grant from "effect-credentials/Grant"
 import * as AuthorizationServer from "effect-credentials/oauth/AuthorizationServer"
+import * as Client from "effect-credentials/oauth/Client"
 import * as RefreshToken from "effect-credentials/oauth/RefreshToken"
+import * as Fault from "effect-credentials/testing/Fault"
+import * as VirtualIdentityProvider from "effect-credentials/testing/VirtualIdentityProvider"
 import * as Token from "effect-credentials/Token"
+import * as GrantRecord from "effect-credentials/vault/GrantRecord"
+import * as MemoryVault from "effect-credentials/vault/MemoryVault"
+import * as Persisted from "effect-credentials/vault/Persisted"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
 import { inTurn, json, serve, text } from "../oauth/kit.js"
@@ -15,13 +22,13 @@ const grant = Grant.make({
   refreshToken: Redacted.make("r1")
 })
 
-const redeem = (handler: Handler) =>
+const redeem = (handler: Handler, auth?: Client.ClientAuth) =>
   Effect.gen(function*() {
     yield* TestClock.setTime(1_000_000)
     const server = yield* AuthorizationServer.make({ tokenEndpoint: "https://idp.test/token" })
-    const redeem = yield* RefreshToken.make({ server, client: { id: "app" } })
+    const redeem = yield* RefreshToken.make({ server, client: { id: "app", auth } })
     const fiber = yield* Effect.fork(Effect.flip(redeem(grant)))
-    yield* TestClock.adjust("15 seconds")
+    yield* TestClock.adjust("30 seconds")
     return yield* Fiber.join(fiber)
   }).pipe(Effect.provide(serve(handler)))
 
@@ -78,6 +85,22 @@ describe("F12 does not log out:", () => {
       Effect.gen(function*() {
         const error = yield* redeem(answer(json({ error: code }, { status: 401 })))
         assert.deepStrictEqual([error._tag, error.reason], ["Misconfigured", reason])
+      }))
+  }
+
+  const secret = Redacted.make("s")
+  const bare: ReadonlyArray<readonly [number, Client.ClientAuth | undefined, string]> = [
+    [401, Client.basic(secret), "InvalidClient"],
+    [401, Client.post(secret), "InvalidClient"],
+    [401, Client.none, "MalformedAnswer"],
+    [400, Client.basic(secret), "MalformedAnswer"],
+    [403, Client.basic(secret), "MalformedAnswer"]
+  ]
+  for (const [status, auth, reason] of bare) {
+    it.effect(`a bare ${status} to a client with ${auth?._tag} is ${reason}`, () =>
+      Effect.gen(function*() {
+        const error = yield* redeem(answer(text("", { status })), auth)
+        assert.strictEqual(error.reason, reason)
       }))
   }
 
@@ -141,4 +164,121 @@ describe("F12 the answer says when another try is worth it", () => {
         }))
     }
   }
+})
+
+describe("F12 an answer that is spoilt keeps the login:", () => {
+  const renewed = (fields: Record<string, unknown>, options: Partial<RefreshToken.Options> = {}) =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(1_000_000)
+      const server = yield* AuthorizationServer.make({ tokenEndpoint: "https://idp.test/token" })
+      const redeem = yield* RefreshToken.make({ server, client: { id: "app" }, ...options })
+      return yield* redeem(grant)
+    }).pipe(Effect.provide(serve(inTurn(json({
+      access_token: "new",
+      token_type: "bearer",
+      refresh_token: "r2",
+      ...fields
+    })))))
+
+  const spoilt: ReadonlyArray<readonly [string, Record<string, unknown>]> = [
+    ["no access token", { access_token: undefined }],
+    ["an access token that is null", { access_token: null }],
+    ["an empty access token", { access_token: "" }],
+    ["a blank access token", { access_token: "  " }],
+    ["an access token with a line break", { access_token: "a\nb" }],
+    ["an access token that is an object", { access_token: {} }],
+    ["an endless access token", { access_token: "x".repeat(256 * 1024 + 1) }],
+    ["an unknown token type", { token_type: "mac" }]
+  ]
+  for (const [name, fields] of spoilt) {
+    it.effect(`${name}: the new refresh token is kept, with a token that has expired`, () =>
+      Effect.gen(function*() {
+        const { refreshToken, token } = yield* renewed({ expires_in: 60, ...fields })
+        assert.strictEqual(refreshToken && Redacted.value(refreshToken), "r2")
+        assert.deepStrictEqual([token.issuedAt, token.expiresAt], [1_000_000, 1_000_000])
+        assert.strictEqual(Redacted.value(token.value), "")
+      }))
+
+    it.effect(`${name}: nothing is lost where nothing was rotated`, () =>
+      Effect.gen(function*() {
+        for (const refresh_token of [undefined, null, "", "r1"]) {
+          const error = yield* Effect.flip(renewed({ ...fields, refresh_token }))
+          assert.include(["MalformedAnswer", "UnsupportedGrant"], error.reason)
+          assert.strictEqual(error._tag === "Misconfigured", "token_type" in fields)
+        }
+      }))
+  }
+
+  const numbers: ReadonlyArray<readonly [number, string | undefined]> = [
+    [12345, "12345"],
+    [0, "0"],
+    [Number.MAX_SAFE_INTEGER, "9007199254740991"],
+    [Number.MAX_SAFE_INTEGER + 1, undefined],
+    [1.5, undefined]
+  ]
+  for (const [number, expected] of numbers) {
+    it.effect(`a refresh token that is the number ${number}`, () =>
+      Effect.gen(function*() {
+        const found = yield* Effect.merge(renewed({ refresh_token: number }))
+        const kept = "refreshToken" in found && found.refreshToken !== undefined
+          ? Redacted.value(found.refreshToken)
+          : undefined
+        assert.strictEqual(kept, expected)
+      }))
+  }
+
+  const unusable: ReadonlyArray<readonly [string, unknown]> = [
+    ["an object", { token: "r2" }],
+    ["a list", ["r2"]],
+    ["true", true],
+    ["blank", "   "],
+    ["with a line break", "r2\n"],
+    ["no ASCII", "r2é"],
+    ["endless", "x".repeat(256 * 1024 + 1)]
+  ]
+  for (const [name, refresh_token] of unusable) {
+    it.effect(`a refresh token that is ${name} is said to be lost`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(renewed({ refresh_token }))
+        assert.deepStrictEqual([error._tag, error.reason], ["ReauthRequired", "Ambiguous"])
+        assert.include(error.hint, "Log in again")
+      }))
+  }
+
+  const kept = Array.from({ length: 200 }, (_, index) => `f${index}`)
+  const endless: ReadonlyArray<readonly [string, Record<string, unknown>]> = [
+    ["2000 scopes", { scope: Array.from({ length: 2000 }, (_, index) => `s${index}`).join(" ") }],
+    ["an endless scope", { scope: `a ${"x".repeat(500_000)}` }],
+    ["endless extra fields", Object.fromEntries(kept.map((name) => [name, "x".repeat(3_000)]))],
+    ["200 extra fields", Object.fromEntries(kept.map((name) => [name, "x".repeat(2_000)]))],
+    ["an endless ID token", { id_token: "x".repeat(256 * 1024 + 1) }],
+    ["lifetimes without end", { expires_in: 1e300, refresh_token_expires_in: 1e300 }]
+  ]
+  for (const [name, fields] of endless) {
+    it.effect(`${name} can be stored`, () =>
+      Effect.gen(function*() {
+        const found = yield* renewed(fields, { keep: kept })
+        const { grant: stored } = yield* GrantRecord.encode(GrantRecord.make(found, 0), "vault").pipe(
+          Effect.flatMap((text) => GrantRecord.decode(text, "vault"))
+        )
+        assert.strictEqual(stored.refreshToken && Redacted.value(stored.refreshToken), "r2")
+        assert.strictEqual(Redacted.value(stored.token.value), "new")
+      }))
+  }
+
+  it.effect("the next renewal redeems what was rotated, and nothing is redeemed twice", () =>
+    Effect.gen(function*() {
+      const idp = yield* VirtualIdentityProvider.VirtualIdentityProvider
+      const server = yield* AuthorizationServer.discover({ issuer: "https://idp.test" })
+      const redeem = yield* RefreshToken.make({ server, client: { id: "app" } })
+      const source = yield* Persisted.make({ key: "k", redeem })
+      yield* Persisted.save("k", yield* idp.issue("app", ["read"]))
+      yield* idp.inject(Fault.without("access_token"), { endpoint: "token", times: 1 })
+      const error = yield* Effect.flip(source.request({ refresh: true }))
+      assert.deepStrictEqual([error._tag, error.reason], ["TransientFailure", "MalformedAnswer"])
+      const token = yield* source.get
+      assert.notStrictEqual(Redacted.value(token.value), "")
+      const { redemptions, reuses } = yield* idp.counts
+      assert.deepStrictEqual([redemptions, reuses], [2, 0])
+    }).pipe(Effect.provide(Layer.merge(VirtualIdentityProvider.layer(), MemoryVault.layer))))
 })

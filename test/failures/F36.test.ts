@@ -3,6 +3,7 @@ import * as AuthorizationServer from "effect-credentials/oauth/AuthorizationServ
 import * as DeviceCode from "effect-credentials/oauth/DeviceCode"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
@@ -16,15 +17,20 @@ const authorization = {
   expires_in: 900
 }
 
+const reasonOf = (exit: Exit.Exit<unknown, { readonly reason: string }>) =>
+  exit._tag === "Failure" && exit.cause._tag === "Fail" ? exit.cause.error.reason : exit
+
 const pending = json({ error: "authorization_pending" }, { status: 400 })
 const granted = json({ access_token: "granted" })
 
-const login = (poll: Handler) =>
+const login = (poll: Handler, fields: Record<string, unknown> = {}) =>
   Effect.gen(function*() {
     const polls: Array<number> = []
     const layer = serve((call) =>
       Effect.flatMap(Clock.currentTimeMillis, (at) => {
-        if (call.url.endsWith("/device")) return Effect.sync(() => Response.json(authorization))
+        if (call.url.endsWith("/device")) {
+          return Effect.sync(() => Response.json({ ...authorization, ...fields }))
+        }
         polls.push(at / 1000)
         return poll(call)
       })
@@ -84,10 +90,8 @@ describe("F36 device polling outlives", () => {
   it.effect("an outage until the code expires, with fewer and fewer requests, and then it is over", () =>
     Effect.gen(function*() {
       const { exit, polls } = yield* login(inTurn(() => "dropped"))
-      assert.strictEqual(
-        exit._tag === "Failure" && exit.cause._tag === "Fail" ? exit.cause.error.reason : exit,
-        "LoginExpired"
-      )
+      assert.strictEqual(reasonOf(exit), "LoginExpired")
+      assert.include(JSON.stringify(exit), "could not be asked (Network)")
       assert.deepStrictEqual(polls.slice(0, 6), [5, 15, 35, 75, 135, 195])
       assert.isAtMost(polls.length, 19)
       assert.strictEqual(polls.at(-1), 899)
@@ -106,5 +110,49 @@ describe("F36 device polling outlives", () => {
       const { exit, polls } = yield* login(inTurn(limited, granted))
       assert.strictEqual(exit._tag, "Success")
       assert.deepStrictEqual(polls, [5, 105])
+    }))
+
+  const limits: ReadonlyArray<readonly [string, number, string]> = [
+    ["429, an hour", 429, "3600"],
+    ["503, an hour", 503, "3600"],
+    ["429, to the very end", 429, "895"],
+    ["429, a second less", 429, "894"],
+    ["429, beyond all limits", 429, "9".repeat(400)]
+  ]
+  for (const [name, status, after] of limits) {
+    it.effect(`a rate limit beyond its end, and tries once more: ${name}`, () =>
+      Effect.gen(function*() {
+        const limited = text("", { status, headers: { "retry-after": after } })
+        const { exit, polls } = yield* login(inTurn(limited, granted))
+        assert.strictEqual(exit._tag, "Success")
+        assert.deepStrictEqual(polls, [5, 899])
+      }))
+  }
+
+  const short: ReadonlyArray<readonly [string, Record<string, unknown>, number]> = [
+    ["an interval as long as the lifetime", { interval: 60, expires_in: 60 }, 59],
+    ["an interval longer than the lifetime", { interval: 300, expires_in: 240 }, 239],
+    ["a lifetime of a second", { interval: 5, expires_in: 1 }, 0],
+    ["a lifetime of less", { interval: 5, expires_in: 0.1 }, 0],
+    ["an interval that ends a second before", { interval: 59, expires_in: 60 }, 59]
+  ]
+  for (const [name, fields, at] of short) {
+    it.effect(`${name}: it polls before the end`, () =>
+      Effect.gen(function*() {
+        const { exit, polls } = yield* login(inTurn(granted), fields)
+        assert.strictEqual(exit._tag, "Success")
+        assert.deepStrictEqual(polls, [at])
+        const undecided = yield* login(inTurn(pending), fields)
+        assert.strictEqual(reasonOf(undecided.exit), "LoginExpired")
+        assert.deepStrictEqual(undecided.polls, [at + 901])
+      }))
+  }
+
+  it.effect("slow_down that reaches beyond the end", () =>
+    Effect.gen(function*() {
+      const slower = json({ error: "slow_down" }, { status: 400 })
+      const { exit, polls } = yield* login(inTurn(slower, granted), { interval: 10, expires_in: 20 })
+      assert.strictEqual(exit._tag, "Success")
+      assert.deepStrictEqual(polls, [10, 19])
     }))
 })

@@ -24,7 +24,11 @@ const authorization = {
 
 const pending = json({ error: "authorization_pending" }, { status: 400 })
 
-const setup = (poll: Handler, options: Partial<DeviceLogin.Options> = {}) =>
+const setup = (
+  poll: Handler,
+  options: Partial<DeviceLogin.Options> = {},
+  prompt?: LoginPrompt.Service
+) =>
   Effect.gen(function*() {
     const queue = yield* Queue.unbounded<LoginPrompt.Prompt | LoginPrompt.Progress>()
     const layer = serve((call) =>
@@ -36,7 +40,10 @@ const setup = (poll: Handler, options: Partial<DeviceLogin.Options> = {}) =>
     })
     const login = yield* Effect.provide(
       DeviceLogin.make({ server, client: { id: "app" }, name: "acme", ...options }),
-      Layer.merge(layer, LoginPrompt.layerQueue(queue))
+      Layer.merge(
+        layer,
+        prompt === undefined ? LoginPrompt.layerQueue(queue) : Layer.succeed(LoginPrompt.LoginPrompt, prompt)
+      )
     )
     const told = Effect.map(Queue.takeAll(queue), (all) => Chunk.toReadonlyArray(all).map((one) => one._tag))
     return { login, queue, told }
@@ -94,9 +101,10 @@ describe("the time limit", () => {
   it.effect("ends a login that the server would let go on", () =>
     Effect.gen(function*() {
       const { login, told } = yield* setup(inTurn(pending), { loginTimeLimit: "62 seconds" })
-      assert.strictEqual(Duration.toSeconds(login.timeLimit), 62)
+      // The last answer may take 35 seconds more.
+      assert.strictEqual(Duration.toSeconds(login.timeLimit), 97)
       const fiber = yield* Effect.fork(Effect.flip(login.login))
-      yield* TestClock.adjust("61 seconds")
+      yield* TestClock.adjust("60 seconds")
       assert.isNull(fiber.unsafePoll())
       yield* TestClock.adjust("1 second")
       const error = yield* Fiber.join(fiber)
@@ -107,7 +115,71 @@ describe("the time limit", () => {
   it.effect("is 15 minutes", () =>
     Effect.gen(function*() {
       const { login } = yield* setup(inTurn(pending))
-      assert.strictEqual(Duration.toMinutes(login.timeLimit), 15)
+      assert.strictEqual(Duration.toSeconds(login.timeLimit), 15 * 60 + 35)
+    }))
+
+  it.effect("is what the person is told, where the server allows more", () =>
+    Effect.gen(function*() {
+      const { login, queue } = yield* setup(inTurn(pending))
+      const fiber = yield* Effect.fork(login.login)
+      const prompt = yield* Queue.take(queue)
+      assert.strictEqual(prompt._tag === "Device" ? prompt.expiresAt : undefined, 15 * 60_000)
+      yield* Fiber.interrupt(fiber)
+    }))
+
+  it.effect("does not cut off an answer on its way", () =>
+    Effect.gen(function*() {
+      const late: Handler = () => Effect.delay(Effect.sync(json({ access_token: "late" })), "10 seconds")
+      const { login } = yield* setup(late, { loginTimeLimit: "6 seconds" })
+      const fiber = yield* Effect.fork(login.login)
+      yield* TestClock.adjust("15 seconds")
+      assert.strictEqual(Redacted.value((yield* Fiber.join(fiber)).token.value), "late")
+    }))
+
+  it.effect("ends a start that hangs", () =>
+    Effect.gen(function*() {
+      const prompt = { show: () => Effect.never, progress: () => Effect.void }
+      const { login } = yield* setup(() => Effect.never, {}, prompt)
+      const fiber = yield* Effect.fork(Effect.flip(login.login))
+      yield* TestClock.adjust("15 minutes")
+      assert.strictEqual((yield* Fiber.join(fiber)).reason, "LoginExpired")
+    }))
+})
+
+describe("a screen that hangs", () => {
+  const granted = inTurn(json({ access_token: "t" }))
+  const hanging: LoginPrompt.Service = { show: () => Effect.void, progress: () => Effect.never }
+
+  it.effect("does not keep back a grant that has come", () =>
+    Effect.gen(function*() {
+      const { login } = yield* setup(granted, {}, hanging)
+      const fiber = yield* Effect.fork(login.login)
+      yield* TestClock.adjust("5 seconds")
+      assert.isNotNull(fiber.unsafePoll())
+      assert.strictEqual(Redacted.value((yield* Fiber.join(fiber)).token.value), "t")
+    }))
+
+  it.effect("does not lose a grant to an interruption while it shows the success", () =>
+    Effect.gen(function*() {
+      const stored: Array<string> = []
+      const { login } = yield* setup(granted, {}, hanging)
+      const store = (secret: Redacted.Redacted) => Effect.sync(() => stored.push(Redacted.value(secret)))
+      const storing = Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(restore(login.login), (grant) => store(grant.token.value))
+      )
+      const fiber = yield* Effect.fork(storing)
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(stored, ["t"])
+    }))
+
+  it.effect("does not stop the polling, nor keep back a failure", () =>
+    Effect.gen(function*() {
+      const denied = json({ error: "access_denied" }, { status: 400 })
+      const { login } = yield* setup(inTurn(pending, denied), {}, hanging)
+      const fiber = yield* Effect.fork(Effect.flip(login.login))
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber)).reason, "AccessDenied")
     }))
 })
 

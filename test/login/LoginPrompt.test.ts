@@ -48,7 +48,11 @@ describe("render", () => {
 
   it("shows when it has expired, or never does", () => {
     assert.include(LoginPrompt.render(device, 11 * 60_000), "(0 minutes)")
-    assert.notInclude(LoginPrompt.render({ ...device, expiresAt: Infinity }, 0), "NaN")
+    for (const expiresAt of [NaN, Infinity, 1e300]) {
+      const text = LoginPrompt.render({ ...device, expiresAt }, 0)
+      assert.notMatch(text, /NaN|Infinity|until/)
+      assert.match(text, /user_code=WDJB-MJHT$/)
+    }
   })
 
   it("whatever the server says, nothing but plain text of bounded length comes out", () => {

@@ -230,6 +230,25 @@ describe("how long it is remembered", () => {
       assert.strictEqual(calls.length, 3)
     }))
 
+  it.effect("not where the document turns out to be another's", () =>
+    Effect.gen(function*() {
+      const { calls, server } = yield* counted(
+        { cacheFor: "1 minute" },
+        inTurn(
+          json(document()),
+          json({ issuer: "https://evil.test" }),
+          text("", { status: 500 }),
+          json(document())
+        )
+      )
+      yield* server.metadata
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Effect.flip(server.metadata)).reason, "IssuerMismatch")
+      assert.strictEqual((yield* Effect.flip(server.metadata)).reason, "ServerError")
+      assert.strictEqual((yield* server.metadata).issuer, issuer)
+      assert.strictEqual(calls.length, 4)
+    }))
+
   it.effect("not where it failed", () =>
     Effect.gen(function*() {
       const { calls, server } = yield* counted({}, inTurn(text("", { status: 500 }), json(document())))

@@ -104,7 +104,23 @@ describe("with a real provider", () => {
 })
 
 describe("what is sent", () => {
-  it.effect("scopes, resources, audience and parameters, of which the grant's own win", () => {
+  for (const [name, auth] of [["basic", Client.basic], ["post", Client.post]] as const) {
+    it.effect(`a secret without the white space around it: ${name}`, () => {
+      const calls: Array<Call> = []
+      return Effect.gen(function*() {
+        const client = { id: "app", auth: auth(Redacted.make(" hush\r\n")) }
+        const source = yield* ClientCredentials.make({ server: yield* explicit, client })
+        yield* source.get
+        const [call] = calls
+        const sent = name === "basic"
+          ? atob(call?.headers["authorization"]?.slice(6) ?? "")
+          : `app:${call?.form.get("client_secret")}`
+        assert.strictEqual(sent, "app:hush")
+      }).pipe(Effect.provide(serve(inTurn(json({ access_token: "t" })), calls)))
+    })
+  }
+
+  it.effect("scopes, resources, audience and parameters", () => {
     const calls: Array<Call> = []
     return Effect.gen(function*() {
       const source = yield* ClientCredentials.make({
@@ -112,13 +128,7 @@ describe("what is sent", () => {
         scopes: ["a", "b"],
         resource: ["https://one.test", "https://two.test"],
         audience: "someone",
-        parameters: {
-          organization: "acme",
-          scope: "admin",
-          grant_type: "password",
-          client_id: "other",
-          client_secret: "other"
-        }
+        parameters: { organization: "acme" }
       })
       yield* source.get
       const [call] = calls
@@ -172,6 +182,8 @@ describe("a client that can't be", () => {
     ["empty id", { id: " " }, "InvalidOption"],
     ["empty basic secret", { id: "a", auth: Client.basic(Redacted.make("")) }, "EmptySecret"],
     ["blank post secret", { id: "a", auth: Client.post(Redacted.make(" \n")) }, "EmptySecret"],
+    ["basic secret of two lines", { id: "a", auth: Client.basic(Redacted.make("a\nb")) }, "InvalidSecret"],
+    ["post secret of two lines", { id: "a", auth: Client.post(Redacted.make("a\r\nb\n")) }, "InvalidSecret"],
     ["empty key", { id: "a", auth: Client.privateKeyJwt({ key: Redacted.make(" ") }) }, "EmptySecret"],
     [
       "a key that is no key",
@@ -246,7 +258,7 @@ describe("what is received", () => {
   it.effect("an unknown token_type is not used", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(receive({ access_token: "t", token_type: "mac" }))
-      assert.strictEqual(error.reason, "MalformedAnswer")
+      assert.deepStrictEqual([error._tag, error.reason], ["Misconfigured", "UnsupportedGrant"])
     }))
 
   const unusable: ReadonlyArray<readonly [string, unknown]> = [
@@ -255,6 +267,8 @@ describe("what is received", () => {
     ["empty", ""],
     ["a number", 5],
     ["an object", { a: 1 }],
+    ["blank", "   "],
+    ["too long to be stored", "x".repeat(256 * 1024 + 1)],
     ["with a line break", "hush\r\nX-Other: 1"],
     ["with a zero byte", "hush\u0000"],
     ["not ASCII", "hüsh"]

@@ -180,13 +180,15 @@ describe("when it polls", () => {
     }))
 
   const lifetimes: ReadonlyArray<readonly [string, unknown, number]> = [
-    ["exactly two intervals", 100, 1],
-    ["a little more", 100.001, 2],
-    ["missing", undefined, 11],
-    ["zero", 0, 11],
-    ["negative", -5, 11],
-    ["nonsense", "soon", 11],
-    ["text", "200", 3]
+    ["one interval", 50, 1],
+    ["exactly two intervals", 100, 2],
+    ["a second more", 101, 2],
+    ["a little more than that", 101.001, 3],
+    ["missing", undefined, 12],
+    ["zero", 0, 12],
+    ["negative", -5, 12],
+    ["nonsense", "soon", 12],
+    ["text", "200", 4]
   ]
   for (const [name, expires_in, count] of lifetimes) {
     it.effect(`with a lifetime that is ${name} it polls ${count} times`, () =>
@@ -258,6 +260,28 @@ describe("a start that is refused", () => {
       assert.isUndefined(started.verificationUriComplete)
     }))
 
+  it.effect("addresses come in their encoded form", () =>
+    Effect.gen(function*() {
+      const { make } = serving(
+        authorization({
+          verification_uri: "https://idp.test/\u001b[31m",
+          verification_uri_complete: "https://IDP.test/\u202e?a=\u0007b"
+        }),
+        inTurn(granted)
+      )
+      const started = yield* Effect.flatMap(make(), (device) => device.authorize)
+      assert.strictEqual(started.verificationUri, "https://idp.test/%1B[31m")
+      assert.strictEqual(started.verificationUriComplete, "https://idp.test/%E2%80%AE?a=%07b")
+    }))
+
+  it.effect("an address that is endless once it is encoded", () =>
+    Effect.gen(function*() {
+      const start = authorization({ verification_uri: `https://idp.test/${"é".repeat(1000)}` })
+      const { make } = serving(start, inTurn(granted))
+      const error = yield* Effect.flip(Effect.flatMap(make(), (device) => device.authorize))
+      assert.strictEqual(error.reason, "MalformedAnswer")
+    }))
+
   it.effect("the older name of the address is known", () =>
     Effect.gen(function*() {
       const { make } = serving(
@@ -284,8 +308,8 @@ describe("what is sent", () => {
       const device = yield* make({
         scopes: ["a", "b"],
         resource: ["https://one.test", "https://two.test"],
-        parameters: { tenant: "t", device_code: "other" },
-        authorizationParameters: { tenant: "s", scope: "other", client_id: "other" }
+        parameters: { tenant: "t" },
+        authorizationParameters: { tenant: "s" }
       })
       const fiber = yield* Effect.fork(device.login(() => Effect.void))
       yield* TestClock.adjust("5 seconds")
@@ -308,6 +332,39 @@ describe("what is sent", () => {
       yield* redeem(grant)
       assert.deepStrictEqual(calls.at(-1)?.form.getAll("resource"), ["https://one.test", "https://two.test"])
     }))
+
+  it.effect("an empty list of resources is none, now and later", () =>
+    Effect.gen(function*() {
+      const { calls, make } = serving(authorization(), inTurn(granted))
+      const device = yield* make({ resource: [] })
+      const fiber = yield* Effect.fork(device.login(() => Effect.void))
+      yield* TestClock.adjust("5 seconds")
+      const grant = yield* Fiber.join(fiber)
+      assert.deepStrictEqual(grant.extra, {})
+      const redeem = yield* Effect.provide(
+        RefreshToken.make({ server: yield* explicit, client: { id: "app" } }),
+        serve(inTurn(granted), calls as Array<Call>)
+      )
+      yield* redeem({ ...grant, extra: { resource: "" } })
+      assert.isFalse(calls.some((call) => call.form.has("resource")))
+    }))
+
+  const refused: ReadonlyArray<readonly [string, Partial<DeviceCode.Options>]> = [
+    ["a resource with a space", { resource: ["https://one.test/a b"] }],
+    ["a resource with a line break", { resource: "https://one.test\n" }],
+    ["an empty resource", { resource: ["https://one.test", ""] }],
+    ["endless resources", { resource: Array.from({ length: 100 }, () => `https://${"x".repeat(100)}.test`) }],
+    ["a device code among the parameters", { parameters: { device_code: "other" } }],
+    ["a scope among the parameters of the start", { authorizationParameters: { scope: "admin" } }]
+  ]
+  for (const [name, options] of refused) {
+    it.effect(`nothing with ${name}`, () =>
+      Effect.gen(function*() {
+        const { make } = serving(authorization(), inTurn(granted))
+        const error = yield* Effect.flip(make(options))
+        assert.deepStrictEqual([error._tag, error.reason], ["Misconfigured", "InvalidOption"])
+      }))
+  }
 
   it.effect("PKCE ties the poll to the start", () =>
     Effect.gen(function*() {

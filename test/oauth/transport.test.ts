@@ -1,6 +1,8 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
-import type * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import { assert, describe, it } from "@effect/vitest"
 import * as AuthorizationServer from "effect-credentials/oauth/AuthorizationServer"
 import * as Client from "effect-credentials/oauth/Client"
@@ -63,6 +65,30 @@ for (const [name, layer] of clients) {
           const error = yield* Effect.flip(fetchToken(`${base}/token`))
           assert.strictEqual(error.reason, "MalformedAnswer")
           assert.include(error.message, "redirect")
+          assert.deepStrictEqual(elsewhere, [])
+        }).pipe(Effect.provide(layer)))
+    }
+
+    for (const status of [302, 307, 308]) {
+      it.scopedLive(`not even with ${status} by a client that was made to follow`, () =>
+        Effect.gen(function*() {
+          const elsewhere: Array<string> = []
+          const thief = yield* listen((request, response) => {
+            elsewhere.push(request.url ?? "")
+            response.end(`{"access_token":"stolen"}`)
+          })
+          const base = yield* listen((_, response) => {
+            response.writeHead(status, { location: `${thief}/token` }).end()
+          })
+          const following = Effect.map(HttpClient.HttpClient, HttpClient.followRedirects(3))
+          for (const isTraced of [true, false]) {
+            const error = yield* fetchToken(`${base}/token`).pipe(
+              Effect.withTracerEnabled(isTraced),
+              Effect.provideServiceEffect(HttpClient.HttpClient, following),
+              Effect.flip
+            )
+            assert.deepStrictEqual([error._tag, error.reason], ["Misconfigured", "InsecureUrl"])
+          }
           assert.deepStrictEqual(elsewhere, [])
         }).pipe(Effect.provide(layer)))
     }
@@ -158,6 +184,37 @@ it.effect("nothing is sent in the clear, whoever made the server", () => {
       assert.strictEqual(error._tag, "Misconfigured")
     }
     assert.deepStrictEqual(calls, [])
+  }).pipe(Effect.provide(serve(inTurn(json({ access_token: "t" })), calls)))
+})
+
+it.effect("an answer that came from another address is not used", () => {
+  // It is not built on the platform's own and asks nobody before it follows.
+  const straying = HttpClient.makeWith<never, never, never, never>(
+    Effect.map((request) =>
+      HttpClientResponse.fromWeb(
+        HttpClientRequest.setUrl(request, "http://evil.test/token"),
+        Response.json({ access_token: "stolen" })
+      )
+    ),
+    Effect.succeed
+  )
+  return Effect.gen(function*() {
+    const error = yield* Effect.flip(fetchToken("https://idp.test/token"))
+    assert.deepStrictEqual([error._tag, error.reason], ["Misconfigured", "InsecureUrl"])
+  }).pipe(Effect.provideService(HttpClient.HttpClient, straying))
+})
+
+it.effect("a client that maps addresses itself is believed", () => {
+  const calls: Array<Call> = []
+  const mapped = Effect.map(
+    HttpClient.HttpClient,
+    HttpClient.mapRequest((request) =>
+      HttpClientRequest.setUrl(request, `https://gateway.test/${new URL(request.url).host}`)
+    )
+  )
+  return Effect.gen(function*() {
+    yield* Effect.provideServiceEffect(fetchToken("https://idp.test/token"), HttpClient.HttpClient, mapped)
+    assert.deepStrictEqual(calls.map((call) => call.url), ["https://gateway.test/idp.test"])
   }).pipe(Effect.provide(serve(inTurn(json({ access_token: "t" })), calls)))
 })
 

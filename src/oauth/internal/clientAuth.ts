@@ -32,8 +32,9 @@ const secretOf = (
   source: string,
   secret: Redacted.Redacted<string>
 ): Effect.Effect<string, Misconfigured> => {
-  const value = Redacted.value(secret)
-  return value.trim() === "" ? Effect.fail(emptySecret(source)) : Effect.succeed(value)
+  const value = Redacted.value(secret).trim()
+  if (value === "") return Effect.fail(emptySecret(source))
+  return /[\r\n]/.test(value) ? Effect.fail(brokenSecret(source)) : Effect.succeed(value)
 }
 
 const basic = (auth: Basic, secret: string): oauth.ClientAuth =>
@@ -143,6 +144,14 @@ const emptySecret = (source: string): Misconfigured =>
     reason: "EmptySecret",
     detail: "the client's secret or key is empty or blank",
     hint: "Give the secret itself, or no auth for a public client."
+  })
+
+const brokenSecret = (source: string): Misconfigured =>
+  new Misconfigured({
+    source,
+    reason: "InvalidSecret",
+    detail: "the client's secret has more than one line",
+    hint: "Give the secret itself, or privateKeyJwt for a key."
   })
 
 const invalidKey = (source: string, detail: string): Misconfigured =>

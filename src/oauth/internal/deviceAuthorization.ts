@@ -24,11 +24,14 @@ export interface Decoded {
   readonly interval: number
 }
 
-const WebAddress = Schema.String.pipe(Schema.filter((text) => {
-  const url = Url.parse(text)
+/** The address in its encoded form, which holds no control characters. */
+const webAddress = (input: unknown): Option.Option<string> => {
+  const url = typeof input === "string" ? Url.parse(input) : undefined
   return url !== undefined && ["https:", "http:"].includes(url.protocol) && url.username === "" &&
-    url.password === ""
-}))
+      url.password === "" && Url.parse(url.href) !== undefined
+    ? Option.some(url.href)
+    : Option.none()
+}
 
 const Body = Schema.Struct({
   device_code: Schema.String.pipe(Schema.pattern(/^[\x21-\x7e]{1,4096}$/)),
@@ -42,15 +45,15 @@ const Body = Schema.Struct({
 })
 
 const decodeBody = Schema.decodeOption(Schema.parseJson(Body))
-const webAddress = Schema.decodeUnknownOption(WebAddress)
 
 /** The authorization in the answer. Some servers write `url` for `uri`. */
 export const decode = (
   source: string,
-  answer: Transport.Answer
+  answer: Transport.Answer,
+  authenticates: boolean
 ): Effect.Effect<Decoded, Failure.Refusal | TransientFailure> =>
   Effect.zipRight(
-    Failure.ofAnswer(source, answer),
+    Failure.ofAnswer(source, answer, authenticates),
     Effect.mapError(
       Option.flatMap(decodeBody(answer.text), toDecoded),
       () => Failure.malformed(source, "the answer is no device authorization")

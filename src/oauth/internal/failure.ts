@@ -40,16 +40,21 @@ export const ofStatus = (source: string, answer: Transport.Answer): Effect.Effec
   return Effect.fail(redirected(source))
 }
 
-/** Fails unless the answer is what was asked for. Some servers send their refusals with status 200. */
+/**
+ * Fails unless the answer is what was asked for. Some servers send their refusals with status 200. A bare 401
+ * to a client that authenticates says that it failed to (RFC 6749 §5.2).
+ */
 export const ofAnswer = (
   source: string,
-  answer: Transport.Answer
+  answer: Transport.Answer,
+  authenticates: boolean
 ): Effect.Effect<void, Refusal | TransientFailure> =>
   Effect.zipRight(
     ofStatus(source, answer),
     Effect.suspend((): Effect.Effect<void, Refusal | TransientFailure> => {
       const code = Body.errorCode(answer.text) ?? challengeCode(answer)
       if (code !== undefined) return Effect.fail(refusal(source, code))
+      if (answer.status === 401 && authenticates) return Effect.fail(refusal(source, "invalid_client"))
       return answer.status < 400
         ? Effect.void
         : Effect.fail(
@@ -99,6 +104,12 @@ export const ofRefusal = (
     case "refresh_token_expired":
     case "refresh_token_reused":
     case "refresh_token_invalidated":
+    case "invalid_refresh_token":
+    case "invalid_token":
+    case "token_expired":
+    case "token_revoked":
+    case "account_inactive":
+    case "inactive_user":
     case "interaction_required":
     case "login_required":
     case "consent_required":

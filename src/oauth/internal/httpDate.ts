@@ -12,21 +12,30 @@ const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 
 const hour = 60 * 60 * 1000
 
-/** Unix milliseconds of an IMF-fixdate (RFC 9110 §5.6.7); the two obsolete forms count as absent. */
+/**
+ * Unix milliseconds of an IMF-fixdate (RFC 9110 §5.6.7); the two obsolete forms count as absent, and so does
+ * what no calendar and no clock shows.
+ */
 export const parse = (header: string | undefined): Option.Option<number> => {
   const [, day, name = "", year, hours, minutes, seconds] = imfFixdate.exec(header ?? "") ?? []
-  const month = months.indexOf(name) + 1
-  return month === 0 ? Option.none() : Option.map(
-    DateTime.make({
-      year: Number(year),
-      month,
-      day: Number(day),
-      hours: Number(hours),
-      minutes: Number(minutes),
-      seconds: Number(seconds)
-    }),
-    DateTime.toEpochMillis
-  )
+  const parts = {
+    year: Number(year),
+    month: months.indexOf(name) + 1,
+    day: Number(day),
+    hours: Number(hours),
+    minutes: Number(minutes),
+    seconds: Number(seconds)
+  }
+  return parts.month === 0
+    ? Option.none()
+    : Option.map(Option.filter(DateTime.make(parts), shows(parts)), DateTime.toEpochMillis)
+}
+
+/** Whether the parts are the instant's own, rather than such as overflow into it. */
+const shows = (parts: Partial<DateTime.DateTime.Parts>) => (at: DateTime.Utc): boolean => {
+  const own = DateTime.toPartsUtc(at)
+  return own.day === parts.day && own.hours === parts.hours && own.minutes === parts.minutes &&
+    own.seconds === parts.seconds
 }
 
 /**

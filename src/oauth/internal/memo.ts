@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { constFalse } from "effect/Function"
 import * as Ref from "effect/Ref"
 
 interface State<A, E> {
@@ -21,17 +22,21 @@ const grace = 60_000
 
 /**
  * Runs at most one at a time. Callers who waited for a run that failed get its failure rather than run in
- * turn; after a failure an older value goes on being given; an interrupted run leaves nothing behind.
+ * turn; after a failure an older value goes on being given, unless the failure says that it is wrong; an
+ * interrupted run leaves nothing behind.
  */
 export const make = <A, E>(
   run: Effect.Effect<A, E>,
-  remember: Duration.Duration
+  remember: Duration.Duration,
+  disproves: (error: E) => boolean = constFalse
 ): Effect.Effect<Effect.Effect<A, E>> =>
   Effect.zipWith(
     Ref.make<State<A, E>>({ held: undefined, runs: 0, failure: undefined }),
     Effect.makeSemaphore(1),
     (state, semaphore) => {
-      const attempt = Effect.flatMap(Effect.exit(run), (exit) =>
+      const forget = Ref.update(state, (now) => ({ ...now, held: undefined }))
+      const checked = Effect.tapError(run, (error) => disproves(error) ? forget : Effect.void)
+      const attempt = Effect.flatMap(Effect.exit(checked), (exit) =>
         settle(state, exit, Duration.toMillis(remember)))
       return Effect.flatMap(Effect.zip(Clock.currentTimeMillis, Ref.get(state)), ([now, { held, runs }]) =>
         held !== undefined && now < held.until

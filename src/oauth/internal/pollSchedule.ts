@@ -27,7 +27,7 @@ export interface Next {
 export interface Options {
   /** In milliseconds. */
   readonly interval: number
-  /** Unix milliseconds; the schedule ends where the next request would come no sooner. */
+  /** Unix milliseconds; the last request comes a second before. */
   readonly expiresAt: number
 }
 
@@ -38,32 +38,37 @@ interface State {
 
 const slowDown = 5_000
 
+/** How long before the end the last try comes. */
+const lead = 1_000
+
 /** What the back-off after lost answers grows to, unless the interval is longer. */
 const longestBackoff = 60_000
 
+/** When the first request comes: after the interval, but before the end. */
+export const first = ({ expiresAt, interval }: Options, now: number): number =>
+  now + Math.max(0, Math.min(interval, expiresAt - lead - now))
+
 /**
  * Every `slow_down` adds five seconds for good. Lost answers double the wait, up to a minute, until one
- * arrives; where that would reach past the end, the last try comes a second before it.
+ * arrives. Whatever the wait, the last try comes a second before the end: by then there may be a decision.
  */
 export const make = (options: Options): Schedule.Schedule<Next, Wait> =>
   Schedule.makeWithState<State, Wait, Next>({ interval: options.interval, blips: 0 }, (now, wait, state) => {
     const interval = wait._tag === "SlowDown" ? state.interval + slowDown : state.interval
     const blips = wait._tag === "Blip" ? state.blips + 1 : 0
-    const nextAt = wait._tag === "Blip"
-      ? Math.max(now + backoff(interval, blips, options.expiresAt - now), wait.error.retryAt ?? 0)
+    const last = options.expiresAt - lead
+    const wanted = wait._tag === "Blip"
+      ? Math.max(now + backoff(interval, blips), wait.error.retryAt ?? 0)
       : now + interval
+    const nextAt = Math.min(wanted, last)
     return Effect.succeed([
       { interval, blips },
       { wait, interval, nextAt },
-      nextAt < options.expiresAt
+      now < last
         ? ScheduleDecision.continueWith(ScheduleInterval.after(nextAt))
         : ScheduleDecision.done
     ])
   })
 
-const backoff = (interval: number, blips: number, left: number): number =>
-  Math.min(
-    interval * 2 ** Math.min(blips, 10),
-    Math.max(interval, longestBackoff),
-    Math.max(interval, left - 1_000)
-  )
+const backoff = (interval: number, blips: number): number =>
+  Math.min(interval * 2 ** Math.min(blips, 10), Math.max(interval, longestBackoff))

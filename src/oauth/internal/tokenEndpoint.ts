@@ -9,10 +9,13 @@ import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import * as oauth from "oauth4webapi"
 import type { Grant } from "../../Grant.js"
-import type { Misconfigured, TransientFailure } from "../../TokenError.js"
-import type { Options, Parameters } from "../TokenEndpoint.js"
+import type { Misconfigured, ReauthRequired } from "../../TokenError.js"
+import { TransientFailure } from "../../TokenError.js"
+import type { Limits } from "../Limits.js"
+import type { Parameters } from "../TokenEndpoint.js"
 import * as ClientAuth from "./clientAuth.js"
 import { Refusal } from "./failure.js"
+import * as Options from "./options.js"
 import * as Protocol from "./protocol.js"
 import * as TokenResponse from "./tokenResponse.js"
 import * as Transport from "./transport.js"
@@ -36,60 +39,104 @@ export interface Exchange {
   readonly judge?: ((party: Party) => TokenResponse.Judge) | undefined
   /** Default true. */
   readonly lenientIdToken?: boolean | undefined
+  /** The refresh token that it spends. */
+  readonly spends?: string | undefined
 }
 
 export interface TokenEndpoint {
   readonly source: string
-  /** How long one exchange may take: discovery, then the request. */
+  /** How long one exchange may take: the metadata, then the request, which may be signed once more. */
   readonly timeLimit: Duration.Duration
+  /** Whether the client has a secret or a key. */
+  readonly authenticates: boolean
   readonly party: Effect.Effect<Party, TransientFailure | Misconfigured>
   readonly send: Transport.Send
+  /** Repeats an attempt once whose assertion was refused while its answer taught that the clocks differ. */
+  readonly againOnSkew: <A, E>(attempt: Effect.Effect<A, E | Refusal>) => Effect.Effect<A, E | Refusal>
+  /** From the moment that the answer is there, it is not interrupted. */
   readonly exchange: (
     exchange: Exchange
-  ) => Effect.Effect<Grant, Refusal | TransientFailure | Misconfigured>
+  ) => Effect.Effect<Grant, Refusal | TransientFailure | ReauthRequired | Misconfigured>
 }
 
-/** The endpoint for one client. `grant` names it where the options don't. */
+/** The endpoint for one client. `grant` names it where the options don't, `defaults` limit it. */
 export const make = (
   grant: string,
-  options: Options
+  options: Options.Options,
+  defaults: Limits = {}
 ): Effect.Effect<TokenEndpoint, Misconfigured, HttpClient.HttpClient> =>
   Effect.gen(function*() {
     const source = options.name ?? `${grant} at ${hostOf(options.server.issuer)}`
+    yield* Options.check(source, options)
     const auth = yield* ClientAuth.make(source, options.client)
-    const send = yield* Transport.make({ ...options, source, clockOffset: options.server.clockOffset })
+    const requestTimeLimit = options.requestTimeLimit ?? defaults.requestTimeLimit
+    const { clockOffset } = options.server
+    const send = yield* Transport.make({ ...options, requestTimeLimit, source, clockOffset })
     const party = Effect.zipWith(
-      options.server.metadata,
-      Protocol.client(options.client.id, options.server.clockOffset),
+      metadataWithin(source, options, Transport.metadataTimeLimit(options)),
+      Protocol.client(options.client.id, clockOffset),
       (server, client): Party => ({ server, client, auth })
     )
-    const timeLimit = Duration.times(Transport.timeLimit(options), 3)
+    const timeLimit = Duration.sum(
+      Transport.metadataTimeLimit(options),
+      Duration.times(Transport.timeLimit({ requestTimeLimit }), signs(options) ? 2 : 1)
+    )
+    const authenticates = (options.client.auth?._tag ?? "None") !== "None"
     const decoding = {
       source,
+      authenticates,
       defaultLifetime: Duration.decode(options.defaultLifetime ?? Duration.hours(1)),
       keep: options.keep ?? []
     }
     const attempt = (exchange: Exchange) =>
       Effect.flatMap(party, (party) =>
-        Effect.flatMap(
-          Protocol.perform(source, (fetch) => exchange.request(party, requestOptions(party, fetch)), send),
+        received(
+          (send) =>
+            Protocol.perform(source, (fetch) => exchange.request(party, requestOptions(party, fetch)), send),
+          send,
           (answer) =>
             TokenResponse.decode(answer, {
               ...decoding,
               judge: (exchange.judge ?? judgeAny)(party),
-              lenientIdToken: exchange.lenientIdToken ?? true
+              lenientIdToken: exchange.lenientIdToken ?? true,
+              spends: exchange.spends
             })
         ))
+    const again: TokenEndpoint["againOnSkew"] = (attempt) =>
+      signs(options) ? againOnSkew(attempt, clockOffset) : attempt
     const exchange = (exchange: Exchange) =>
-      (signs(options) ? againOnSkew(attempt(exchange), options.server.clockOffset) : attempt(exchange)).pipe(
-        traced("oauth.token", { "oauth.grant": exchange.grant, "oauth.source": source })
+      traced("oauth.token", { "oauth.grant": exchange.grant, "oauth.source": source })(
+        again(attempt(exchange))
       )
-    return { source, timeLimit, party, send, exchange }
+    return { source, timeLimit, authenticates, party, send, againOnSkew: again, exchange }
   })
 
-const signs = (options: Options): boolean => options.client.auth?._tag === "PrivateKeyJwt"
+/** Sends interruptibly, and decodes what has arrived without being interrupted. */
+const received = <A, E, E2>(
+  perform: (send: Transport.Send) => Effect.Effect<Transport.Answer, E>,
+  send: Transport.Send,
+  decode: (answer: Transport.Answer) => Effect.Effect<A, E2>
+): Effect.Effect<A, E | E2> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(perform((request) => restore(send(request))), decode)
+  )
 
-/** An assertion that was refused while its answer taught that the clocks differ is signed once more. */
+/** The metadata, read before anything is spent and within a limit of its own. */
+const metadataWithin = (source: string, { server }: Options.Options, limit: Duration.Duration) =>
+  Effect.timeoutFail(server.metadata, {
+    duration: limit,
+    onTimeout: () =>
+      new TransientFailure({
+        source,
+        reason: "Timeout",
+        detail: `the server's metadata did not arrive within ${Duration.format(limit)}`,
+        hint: "Try again, or give the endpoints explicitly.",
+        retryAt: undefined
+      })
+  })
+
+const signs = (options: Options.Options): boolean => options.client.auth?._tag === "PrivateKeyJwt"
+
 const againOnSkew = <A, E>(
   attempt: Effect.Effect<A, E | Refusal>,
   clockOffset: Ref.Ref<number>
@@ -147,14 +194,12 @@ export const fields = (
 export const scope = (scopes: ReadonlyArray<string> | undefined): string | undefined =>
   scopes === undefined || scopes.length === 0 ? undefined : scopes.join(" ")
 
-const separator = " "
-
 /** The grant with the resource it was asked for, for its renewals. */
 export const remember = (grant: Grant, resource: string | ReadonlyArray<string> | undefined): Grant =>
-  resource === undefined
+  resource === undefined || resource.length === 0
     ? grant
-    : { ...grant, extra: { ...grant.extra, resource: [resource].flat().join(separator) } }
+    : { ...grant, extra: { ...grant.extra, resource: [resource].flat().join(Options.separator) } }
 
 /** The resource that a grant was asked for. */
 export const remembered = (grant: Grant): ReadonlyArray<string> | undefined =>
-  grant.extra["resource"]?.split(separator)
+  grant.extra["resource"]?.split(Options.separator).filter((resource) => resource !== "")

@@ -1,6 +1,6 @@
 /**
- * How a request of the protocol travels: through the injected HttpClient, without redirects, within a time
- * and a size limit, and without leaving anything secret in a span.
+ * How a request of the protocol travels: through the injected HttpClient, to its own address only, within a
+ * time and a size limit, and without leaving anything secret in a span.
  *
  * @since 0.1.0
  */
@@ -10,18 +10,18 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
-import { constTrue, identity } from "effect/Function"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
-import type { Misconfigured } from "../../TokenError.js"
-import { TransientFailure } from "../../TokenError.js"
+import { Misconfigured, TransientFailure } from "../../TokenError.js"
 import type { Limits } from "../Limits.js"
 import * as HttpDate from "./httpDate.js"
 import * as Url from "./url.js"
@@ -56,15 +56,18 @@ export interface Options extends Limits {
 export const timeLimit = (limits: Limits): Duration.Duration =>
   Duration.decode(limits.requestTimeLimit ?? Duration.seconds(15))
 
+/** How long a request waits for the server's metadata at most. */
+export const metadataTimeLimit = (limits: Limits): Duration.Duration =>
+  Duration.max(timeLimit(limits), Duration.seconds(20))
+
 /** A sender over the HttpClient in the context. */
 export const make = (options: Options): Effect.Effect<Send, never, HttpClient.HttpClient> =>
   Effect.map(HttpClient.HttpClient, (client) => {
-    const guarded = guard(client)
     const limit = timeLimit(options)
     return (request) =>
       Effect.zipRight(
         Url.secure(options.source, "the address of a request", request.url),
-        exchange(guarded, request, options)
+        exchange(client, request, options)
       ).pipe(
         Effect.timeoutFail({ duration: limit, onTimeout: () => timedOut(options.source, limit) }),
         Effect.tap((answer) => Effect.annotateCurrentSpan("http.response.status_code", answer.status))
@@ -74,10 +77,7 @@ export const make = (options: Options): Effect.Effect<Send, never, HttpClient.Ht
 const exchange = Effect.fnUntraced(
   function*(client: HttpClient.HttpClient, request: Request, options: Options) {
     const sent = yield* Clock.currentTimeMillis
-    const response = yield* Effect.catchAll(
-      client.execute(toRequest(request)),
-      (error) => lost(options.source, error)
-    )
+    const response = yield* execute(client, toRequest(request), options.source)
     yield* learnOffset(response, sent, options.clockOffset)
     const text = yield* readText(response, options)
     return { status: response.status, headers: response.headers, text }
@@ -92,17 +92,64 @@ const toRequest = (request: Request): HttpClientRequest.HttpClientRequest =>
       : { body: HttpBody.text(request.body, request.headers["content-type"]) })
   })
 
-/** No redirects and no spans of the client's own: those would show the address and headers as they are. */
-const guard = (client: HttpClient.HttpClient): HttpClient.HttpClient =>
-  client.pipe(
-    HttpClient.mapRequestEffect((request) => Effect.as(refuseRedirects, request)),
-    HttpClient.withTracerDisabledWhen(constTrue),
-    HttpClient.transformResponse(Effect.mapInputContext<never, never>(identity))
-  )
+/**
+ * Sends it where it is meant to go and nowhere else. A client that was made to follow redirects would repeat
+ * it, secrets and all, wherever an answer points: what such a client tries to send is stopped, and an answer
+ * that came from elsewhere is never used. What the client itself makes of the address, with
+ * `HttpClient.mapRequest` for one, is where it is meant to go.
+ */
+const execute = (
+  client: HttpClient.HttpClient,
+  request: HttpClientRequest.HttpClientRequest,
+  source: string
+): Effect.Effect<HttpClientResponse.HttpClientResponse, TransientFailure | Misconfigured> =>
+  Effect.suspend(() => {
+    let meant: string | undefined
+    const guarded = client.pipe(
+      HttpClient.mapRequestEffect((request) => {
+        meant = addressOf(request)
+        return Effect.as(refuseRedirects, request)
+      }),
+      silenced((request) => meant === addressOf(request)),
+      HttpClient.transformResponse(Effect.mapInputContext<never, never>(identity))
+    )
+    return Effect.filterOrFail(
+      Effect.catchAll(guarded.execute(request), (error) => lost(source, error)),
+      (response) => meant === addressOf(response.request),
+      () => strayed(source)
+    ).pipe(
+      Effect.catchSomeDefect((defect) =>
+        defect instanceof Strayed ? Option.some(Effect.fail(strayed(source))) : Option.none()
+      )
+    )
+  })
+
+const addressOf = (request: HttpClientRequest.HttpClientRequest): string | undefined =>
+  Option.getOrUndefined(HttpClientRequest.toUrl(request))?.href
+
+class Strayed extends Cause.RuntimeException {}
+
+/**
+ * No spans of the client's own, which would show the address and headers as they are. This predicate is the
+ * one thing that every client of the platform asks about each single request before it goes out; throwing is
+ * its only way to stop one.
+ */
+const silenced =
+  (isMeant: (request: HttpClientRequest.HttpClientRequest) => boolean) =>
+  (client: HttpClient.HttpClient): HttpClient.HttpClient =>
+    client.pipe(
+      HttpClient.withTracerDisabledWhen((request) => {
+        if (!isMeant(request)) throw new Strayed()
+        return true
+      }),
+      HttpClient.transformResponse(Effect.withTracerEnabled(true))
+    )
 
 /**
  * Only the client built on fetch follows redirects by itself. Its settings may have been given to its Layer,
- * which is why they are added to here, where that Layer's context is seen, rather than provided from outside.
+ * and a `RequestInit` provided from outside would replace them all, proxy too. So this adds to them where
+ * that Layer's context is seen: in the fiber, on the way to the client. No operator for that exists; with
+ * Effect 4 it becomes an update of the fiber's services.
  */
 const refuseRedirects: Effect.Effect<void> = FiberRef.update(FiberRef.currentContext, (context) => {
   const given = Option.getOrElse(Context.getOption(context, FetchHttpClient.RequestInit), () => ({}))
@@ -133,9 +180,15 @@ const readText = (
   )
 }
 
+const day = 24 * 60 * 60 * 1000
+
+/** What speaks for the server's clock: neither an outage or a redirect, nor an answer out of a cache. */
+const showsClock = ({ headers, status }: HttpClientResponse.HttpClientResponse): boolean =>
+  headers["age"] === undefined && (status >= 200 && status < 300 || status >= 400 && status < 500)
+
 /**
  * The server's clock is read from `Date` (whole seconds, so half a second is added), as of the middle of the
- * exchange. What lies within that error counts as no difference. An answer out of a cache tells nothing.
+ * exchange. What lies within that error counts as no difference, and more than a day as no clock.
  */
 const learnOffset = (
   response: HttpClientResponse.HttpClientResponse,
@@ -144,9 +197,11 @@ const learnOffset = (
 ): Effect.Effect<void> =>
   Effect.flatMap(Clock.currentTimeMillis, (received) => {
     const date = HttpDate.parse(response.headers["date"])
-    if (Option.isNone(date) || response.headers["age"] !== undefined) return Effect.void
+    if (Option.isNone(date) || !showsClock(response)) return Effect.void
     const offset = Math.round(date.value + 500 - (sent + received) / 2)
-    return Ref.set(clockOffset, Math.abs(offset) <= 500 + (received - sent) / 2 ? 0 : offset)
+    return Math.abs(offset) > day
+      ? Effect.void
+      : Ref.set(clockOffset, Math.abs(offset) <= 500 + (received - sent) / 2 ? 0 : offset)
   })
 
 const lost = (
@@ -171,6 +226,14 @@ const codeOf = (cause: unknown, depth = 0): string => {
     ? ` (${code})`
     : codeOf(cause["cause"], depth + 1)
 }
+
+const strayed = (source: string): Misconfigured =>
+  new Misconfigured({
+    source,
+    reason: "InsecureUrl",
+    detail: "the HttpClient followed a redirect, or sent the request to another address",
+    hint: "Give an HttpClient that is not wrapped in followRedirects, and the server's own address."
+  })
 
 const timedOut = (source: string, limit: Duration.Duration): TransientFailure =>
   new TransientFailure({
