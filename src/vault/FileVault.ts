@@ -2,10 +2,12 @@
  * A vault in a directory: one file a key, readable by its owner only, replaced in one step, with the previous
  * record as a backup beside it. What is damaged is reported and kept, never read as missing.
  *
- * The directory must be no symbolic link, and nobody else may get into it. It is made with mode 0700; one
- * that is wider is tightened if it holds nothing but this vault's files, and refused otherwise. A record that
- * is a link, a directory, torn, of another key or too large is `Corrupt`: `set` moves it aside (`.corrupt`)
- * and goes on, `compareAndSet` and `remove` refuse. Backups (`.bak`) are for people; no method reads them.
+ * The directory must be no symbolic link, it must belong to this program's user where the platform knows
+ * owners, and nobody else may get into it. It is made with mode 0700; one that is wider is tightened if it
+ * holds nothing but this vault's files, and refused otherwise. A record that is a link, a directory, torn, of
+ * another key or too large is `Corrupt`: `set` moves it aside (`.corrupt`) and goes on, `compareAndSet` and
+ * `remove` by version refuse. Backups (`.bak`) are for people; no method reads them. `remove` without a version
+ * removes whatever is there, with all copies of it. `list` leaves out a record that can't tell its key.
  *
  * @since 0.1.0
  */
@@ -13,6 +15,7 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { globalValue } from "effect/GlobalValue"
 import * as Layer from "effect/Layer"
@@ -24,7 +27,9 @@ import * as Directory from "./internal/directory.js"
 import type { Place } from "./internal/directory.js"
 import * as FileRecord from "./internal/fileRecord.js"
 import * as FileWrite from "./internal/fileWrite.js"
+import { freshId } from "./internal/freshId.js"
 import * as KeyedMutex from "./internal/keyedMutex.js"
+import { bounded } from "./internal/shielded.js"
 import * as Vault from "./Vault.js"
 import type { Action, VaultError } from "./VaultError.js"
 import { Corrupt, Unsupported } from "./VaultError.js"
@@ -59,8 +64,17 @@ export const make = (
     const path = yield* Path.Path
     const vault = options.name ?? "file"
     if (options.directory.trim() === "") return yield* noDirectory(vault)
-    return service({ vault, directory: path.resolve(options.directory), fs, path })
+    const directory = path.resolve(options.directory)
+    const identity = Vault.identity(`file:${yield* realPathOf(fs, path, directory)}`)
+    return service({ vault, directory, identity, fs, path, owner: undefined })
   })
+
+/** A disk that does not answer is reported when it is used. */
+const realPathOf = (fs: FileSystem.FileSystem, path: Path.Path, directory: string): Effect.Effect<string> =>
+  Effect.orElseSucceed(
+    bounded(Directory.realPath(fs, path, directory), Duration.seconds(10), () => undefined),
+    () => directory
+  )
 
 const noDirectory = (source: string): Misconfigured =>
   new Misconfigured({
@@ -80,6 +94,7 @@ const capabilities: Vault.Capabilities = {
 
 const service = (place: Place): Vault.Service => ({
   name: place.vault,
+  identity: place.identity,
   capabilities,
   get: (key) =>
     Effect.map(onStem(place, "get", key, (stem) => lookup(place, "get", key, stem)), Option.map(toEntry)),
@@ -174,7 +189,7 @@ const writeAlone = Effect.fnUntraced(function*(
   )
   const found: Found = yield* look
   yield* check(found)
-  const id = yield* FileWrite.freshId
+  const id = yield* freshId
   const sealed = yield* FileRecord.seal({ key, revision: revisionOf(found) + 1, id, value })
   const settle = Effect.flatMap(look, (now) => Effect.zipRight(check(now), keep(place, action, stem, now)))
   yield* FileWrite.replace(place, action, stem, sealed.bytes, settle)
@@ -203,19 +218,27 @@ const isAt = (
 }
 
 const remove = (place: Place, key: string, version: string | undefined): Effect.Effect<void, VaultError> =>
-  onStem(place, "remove", key, (stem) =>
-    lookup(place, "remove", key, stem).pipe(
-      Effect.filterOrFail(
-        (found) => version === undefined || Option.isNone(found) || found.value.version === version,
-        () => conflict(place.vault, "remove")
-      ),
-      Effect.zipRight(FileWrite.erase(place, "remove", stem)),
-      (erase) => alone(place, stem, erase)
-    ))
+  onStem(place, "remove", key, (stem) => {
+    const isThere = version === undefined ? Effect.void : isVersion(place, key, stem, version)
+    const erase = Effect.zipRight(isThere, FileWrite.erase(place, "remove", stem))
+    return alone(place, stem, Effect.whenEffect(erase, Directory.guard(place, "remove")))
+  })
+
+const isVersion = (
+  place: Place,
+  key: string,
+  stem: string,
+  version: string
+): Effect.Effect<void, VaultError> =>
+  Effect.filterOrFail(
+    readRecord(place, "remove", key, stem),
+    (found) => Option.isNone(found) || found.value.version === version,
+    () => conflict(place.vault, "remove")
+  )
 
 /** One at a time, and once begun to the end. */
 const alone = <A, E>(place: Place, stem: string, self: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  writers.withLock(Directory.locate(place, stem))(Effect.uninterruptible(self))
+  writers.withLock(`${place.identity.name}/${stem}`)(Effect.uninterruptible(self))
 
 const writers = globalValue("effect-credentials/FileVault/writers", KeyedMutex.unsafeMake)
 
@@ -233,14 +256,19 @@ const list = Effect.fnUntraced(function*(place: Place, prefix: string) {
 })
 
 /** The key of a record: from its name, or from the record where the name is a digest. */
-const keyOf = Effect.fnUntraced(function*(place: Place, stem: string) {
-  if (!VaultKey.isHashed(stem)) return Option.getOrUndefined(VaultKey.decode(stem))
+const keyOf = (place: Place, stem: string): Effect.Effect<string | undefined, VaultError> =>
+  VaultKey.isHashed(stem)
+    ? Effect.catchTags(keyInside(place, stem), {
+      Corrupt: () => Effect.sync(() => undefined),
+      Denied: () => Effect.sync(() => undefined)
+    })
+    : Effect.sync(() => Option.getOrUndefined(VaultKey.decode(stem)))
+
+const keyInside = Effect.fnUntraced(function*(place: Place, stem: string) {
   const bytes = yield* Directory.read(place, "list", Directory.recordFile(stem), FileRecord.maxFileBytes)
   if (Option.isNone(bytes)) return undefined
   const record = yield* Effect.mapError(FileRecord.open(bytes.value), corrupt(place, "list", stem))
-  return (yield* VaultKey.encode(record.key)) === stem
-    ? record.key
-    : yield* corrupt(place, "list", stem)(otherKey)
+  return (yield* VaultKey.encode(record.key)) === stem ? record.key : undefined
 })
 
 /**

@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import * as Grant from "../Grant.js"
 import * as Token from "../Token.js"
 import { sha256Hex } from "./internal/digest.js"
+import { ownFieldsOnly } from "./internal/json.js"
 import { Corrupt, Unsupported } from "./VaultError.js"
 
 /**
@@ -43,6 +44,8 @@ export interface GrantRecord {
   readonly grant: Grant.Grant
   /** Counts the tokens of this key, and is the generation of the token. */
   readonly generation: number
+  /** What it is bound to, as `VaultKey` tells; absent for a grant under a plain key. */
+  readonly binding: string | undefined
   readonly status: Status
   /** When the present refresh token was received, in Unix milliseconds. */
   readonly refreshIssuedAt: number
@@ -51,18 +54,26 @@ export interface GrantRecord {
 }
 
 /**
- * The record of a new login, which is generation `after + 1`.
+ * The record of a new login, which is generation `after + 1`. An empty access token counts as expired: the
+ * grant is worth keeping for its refresh token.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (grant: Grant.Grant, after: number): GrantRecord => ({
-  grant: { ...grant, token: Token.withGeneration(grant.token, after + 1) },
-  generation: after + 1,
-  status: { _tag: "Active" },
-  refreshIssuedAt: grant.token.issuedAt,
-  rest: Redacted.make({})
-})
+export const make = (grant: Grant.Grant, after: number, binding?: string): GrantRecord => {
+  const generation = Number.isSafeInteger(after + 1) ? after + 1 : 1
+  return {
+    grant: { ...grant, token: Token.withGeneration(usable(grant.token), generation) },
+    generation,
+    binding,
+    status: { _tag: "Active" },
+    refreshIssuedAt: grant.token.issuedAt,
+    rest: Redacted.make({})
+  }
+}
+
+const usable = (token: Token.Token): Token.Token =>
+  Redacted.value(token.value) === "" ? { ...token, expiresAt: 0 } : token
 
 /**
  * The record after a renewal: merged as `Grant.renew` does, one generation on, active again.
@@ -71,7 +82,7 @@ export const make = (grant: Grant.Grant, after: number): GrantRecord => ({
  * @category combinators
  */
 export const renew = (self: GrantRecord, renewed: Grant.Grant): GrantRecord => {
-  const next = make(Grant.renew(self.grant, renewed), self.generation)
+  const next = make(Grant.renew(self.grant, renewed), self.generation, self.binding)
   const isKept = hasSameRefreshToken(self, next)
   return { ...next, rest: self.rest, refreshIssuedAt: isKept ? self.refreshIssuedAt : next.refreshIssuedAt }
 }
@@ -129,22 +140,26 @@ const secretOf = (secret: Redacted.Redacted<string> | undefined): string | undef
 const latest = 8.64e15
 const Instant = Schema.Number.pipe(Schema.between(0, latest))
 const Count = Schema.NonNegativeInt
-const Secret = Schema.Redacted(Schema.String.pipe(Schema.minLength(1), Schema.maxLength(256 * 1024)))
+const Long = Schema.String.pipe(Schema.maxLength(256 * 1024))
+const Secret = Schema.Redacted(Long.pipe(Schema.minLength(1)))
 const Text = Schema.String.pipe(Schema.maxLength(8 * 1024))
 const Name = Schema.String.pipe(Schema.maxLength(256))
+const Digest = Schema.String.pipe(Schema.pattern(/^[0-9a-f]{64}$/))
 
 const Known = {
   schema: Schema.Literal(1),
   generation: Count,
+  binding: Schema.optional(Digest),
   status: Schema.Union(
     Schema.TaggedStruct("Active", {}),
     Schema.TaggedStruct("Quarantined", {
-      hash: Schema.String.pipe(Schema.pattern(/^[0-9a-f]{64}$/)),
+      hash: Digest,
       reason: Schema.String.pipe(Schema.pattern(/^[A-Za-z_]{1,40}$/)),
       at: Instant
     })
   ),
-  accessToken: Secret,
+  /** Empty: there is none, only what renews it. */
+  accessToken: Schema.Redacted(Long),
   tokenType: Name,
   issuedAt: Instant,
   /** `null`: it never expires. */
@@ -159,7 +174,10 @@ const Known = {
   )
 }
 
-const Stored = Schema.parseJson(Schema.Struct(Known, { key: Schema.String, value: Schema.Unknown }))
+const Stored = Schema.parseJson(
+  Schema.Struct(Known, { key: Schema.String, value: Schema.Unknown }),
+  ownFieldsOnly
+)
 type Stored = typeof Stored.Type
 const encodeStored = Schema.encodeEither(Stored)
 const decodeStored = Schema.decodeEither(Stored)
@@ -216,10 +234,11 @@ const fieldOf = (error: ParseResult.ParseError): string => {
   return typeof field === "string" && Object.hasOwn(Known, field) ? field : "the text"
 }
 
-const toStored = ({ generation, grant, refreshIssuedAt, rest, status }: GrantRecord): Stored => ({
+const toStored = ({ binding, generation, grant, refreshIssuedAt, rest, status }: GrantRecord): Stored => ({
   ...Redacted.value(rest),
   schema: 1,
   generation,
+  binding,
   status,
   accessToken: grant.token.value,
   tokenType: grant.token.type,
@@ -238,20 +257,21 @@ const toInstant = (at: number): number => at >= 0 ? Math.min(at, latest) : 0
 
 const fromStored = (stored: Stored): GrantRecord => ({
   generation: stored.generation,
+  binding: stored.binding,
   status: stored.status,
   refreshIssuedAt: stored.refreshIssuedAt,
   rest: Redacted.make(
     Object.fromEntries(Object.entries(stored).filter(([name]) => !Object.hasOwn(Known, name)))
   ),
   grant: Grant.make({
-    token: Token.make({
+    token: usable(Token.make({
       value: stored.accessToken,
       type: stored.tokenType,
       issuedAt: stored.issuedAt,
       expiresAt: stored.expiresAt ?? Infinity,
       scopes: stored.scopes,
       generation: stored.generation
-    }),
+    })),
     refreshToken: stored.refreshToken,
     refreshExpiresAt: stored.refreshExpiresAt,
     idToken: stored.idToken,

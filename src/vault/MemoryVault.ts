@@ -67,6 +67,7 @@ const unsafeMake = (name: string): Vault.Service => {
 
   return {
     name,
+    identity: { name },
     capabilities,
     get: (key) => Effect.map(VaultKey.check(name, "get", key), () => Option.fromNullable(entries.get(key))),
     set: (key, value) => writing("set", key, value, Effect.sync(() => put(key, value))),

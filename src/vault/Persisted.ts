@@ -9,17 +9,19 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import type * as Grant from "../Grant.js"
 import * as Token from "../Token.js"
 import { ReauthRequired, RequestRejected, TokenUnavailable, TransientFailure } from "../TokenError.js"
 import type { TokenError } from "../TokenError.js"
 import * as TokenSource from "../TokenSource.js"
-import * as GrantRecord from "./GrantRecord.js"
+import type * as GrantRecord from "./GrantRecord.js"
 import * as Watch from "./internal/watch.js"
 import * as Redemption from "./Redemption.js"
 import * as Vault from "./Vault.js"
 import type { VaultError } from "./VaultError.js"
 import { toTokenError } from "./VaultError.js"
+import type * as VaultKey from "./VaultKey.js"
 
 /**
  * How a person logs in where there is no grant, or none that can be renewed.
@@ -40,8 +42,12 @@ export interface Login<R> {
  * @category models
  */
 export interface Options<R> {
-  /** The key of the grant in the vault. */
-  readonly key: string
+  /**
+   * The key of the grant in the vault. One made by `VaultKey.make` binds the grant to its resource and issuer:
+   * a grant that is bound otherwise is `Misconfigured`, never given, sent or replaced. Plain text binds to
+   * nothing, and takes only grants that are bound to nothing.
+   */
+  readonly key: VaultKey.Input
   /** The name that errors and status show. Default `stored login`. */
   readonly name?: string | undefined
   /** Redeems the grant's refresh token, once, interruptibly. Absent: grants are never renewed. */
@@ -53,7 +59,7 @@ export interface Options<R> {
    * a cache's business. Never more than half of the token's lifetime.
    */
   readonly minUsable?: Duration.DurationInput | undefined
-  /** How long one redemption, and one write to the vault, may take. Default 1 minute. */
+  /** How long one redemption, and one read or write of the vault, may take. Default 1 minute. */
   readonly deadline?: Duration.DurationInput | undefined
 }
 
@@ -97,7 +103,7 @@ const source = <R>(
     invalidate: (token) => Effect.sync(() => Watch.refuse(self.watch, token)),
     status: Watch.status(self.watch),
     onChange: (listener) => Watch.onChange(self.watch, listener),
-    timeLimit: login === undefined ? Duration.times(deadline, 2) : Duration.decode(login.timeLimit)
+    timeLimit: Duration.sum(Duration.times(deadline, 2), login?.timeLimit ?? 0)
   })
 }
 
@@ -115,7 +121,7 @@ interface Demand extends TokenSource.TokenRequest {
 }
 
 const answer = Effect.fnUntraced(function*(self: Self, request: TokenSource.TokenRequest) {
-  const seen = Option.getOrUndefined(yield* self.redemption.read)
+  const seen = Option.getOrUndefined(yield* Watch.reading(self.watch, self.redemption.read))
   const demand: Demand = { ...request, seen }
   if (seen !== undefined) {
     yield* Watch.see(self.watch, seen)
@@ -207,6 +213,7 @@ const meet = Effect.fnUntraced(function*(self: Self, demand: Demand, record: Gra
   const now = yield* Clock.currentTimeMillis
   const { token } = record.grant
   if (isUnwanted(self, demand, token)) return yield* notNewer(self.name)
+  if (Redacted.value(token.value) === "") return yield* noToken(self.name)
   if (Token.isExpired(token, now)) return yield* expiredOnArrival(self.name)
   if (!Token.isValidFor(token, now, minValidity(demand))) {
     return yield* tooLong(self.name, token, minValidity(demand))
@@ -257,42 +264,46 @@ const expiredOnArrival = (source: string): TransientFailure =>
     retryAt: undefined
   })
 
+const noToken = (source: string): TransientFailure =>
+  new TransientFailure({
+    source,
+    reason: "MalformedAnswer",
+    detail: "the last renewal gave no access token, only what renews it",
+    hint: "Try again; the next call renews with what was given.",
+    retryAt: undefined
+  })
+
 /**
- * Stores the grant of a login under a key, whatever was there, as a login command does. Sources over that key
- * give its token from their next call on.
+ * Stores the grant of a login under a key, as a login command does, over whatever was there unless it is
+ * bound to another resource or issuer. Sources over that key give its token from their next call on.
  *
  * @since 0.1.0
  * @category commands
  */
-export const save = (key: string, grant: Grant.Grant): Effect.Effect<void, VaultError, Vault.Vault> =>
+export const save = (key: VaultKey.Input, grant: Grant.Grant): Effect.Effect<void, VaultError, Vault.Vault> =>
   Effect.flatMap(
     Vault.Vault,
     (vault) => Effect.asVoid(Redemption.make({ vault, key, source: vault.name }).save(grant))
   )
 
 /**
- * Removes what is stored under a key. It revokes nothing: a logout does that first, with what `load` gives.
+ * Removes what is stored under a key, even if it is damaged. It revokes nothing: a logout does that first,
+ * with what `load` gives. Plain text removes whatever has that name.
  *
  * @since 0.1.0
  * @category commands
  */
-export const forget = (key: string): Effect.Effect<void, VaultError, Vault.Vault> =>
+export const forget = (key: VaultKey.Input): Effect.Effect<void, VaultError, Vault.Vault> =>
   Effect.flatMap(Vault.Vault, (vault) => Redemption.make({ vault, key, source: vault.name }).forget)
 
 /**
- * The record that is stored under a key, as it is: perhaps expired, perhaps quarantined.
+ * The record that is stored under a key, as it is: perhaps expired, perhaps quarantined. Plain text shows
+ * whatever has that name.
  *
  * @since 0.1.0
  * @category commands
  */
 export const load = (
-  key: string
+  key: VaultKey.Input
 ): Effect.Effect<Option.Option<GrantRecord.GrantRecord>, VaultError, Vault.Vault> =>
-  Effect.flatMap(Vault.Vault, (vault) =>
-    Effect.flatMap(
-      vault.get(key),
-      Option.match({
-        onNone: () => Effect.succeedNone,
-        onSome: ({ value }) => Effect.asSome(GrantRecord.decode(value, vault.name))
-      })
-    ))
+  Effect.flatMap(Vault.Vault, (vault) => Redemption.make({ vault, key, source: vault.name }).load)

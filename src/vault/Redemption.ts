@@ -10,17 +10,18 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import type * as Redacted from "effect/Redacted"
 import type * as Grant from "../Grant.js"
 import { ReauthRequired, TransientFailure } from "../TokenError.js"
 import type { Misconfigured, TokenError } from "../TokenError.js"
 import * as GrantRecord from "./GrantRecord.js"
 import * as Pending from "./internal/pending.js"
-import type { Unsaved, Versioned } from "./internal/pending.js"
+import type { Versioned } from "./internal/pending.js"
 import { shielded } from "./internal/shielded.js"
+import * as Stored from "./internal/stored.js"
 import type * as Vault from "./Vault.js"
-import { toTokenError, Unreachable } from "./VaultError.js"
-import type { Conflict, VaultError } from "./VaultError.js"
+import { toTokenError } from "./VaultError.js"
+import type { VaultError } from "./VaultError.js"
+import * as VaultKey from "./VaultKey.js"
 
 /**
  * What `make` takes.
@@ -30,8 +31,11 @@ import type { Conflict, VaultError } from "./VaultError.js"
  */
 export interface Options {
   readonly vault: Vault.Service
-  /** The key of the grant in the vault. */
-  readonly key: string
+  /**
+   * The key of the grant in the vault. A key made by `VaultKey.make` binds the grant to its resource and
+   * issuer: what is bound otherwise is never given, sent or replaced, but `Denied`.
+   */
+  readonly key: VaultKey.Input
   /** The name that errors show. */
   readonly source: string
   /**
@@ -39,7 +43,10 @@ export interface Options {
    * grant as `Grant.renew` does. Absent: grants are never renewed.
    */
   readonly redeem?: ((grant: Grant.Grant) => Effect.Effect<Grant.Grant, TokenError>) | undefined
-  /** How long one redemption, and one write to the vault, may take. Default 1 minute: more than discovery and a request may take. */
+  /**
+   * How long one redemption, and one read or write of the vault, may take. Default 1 minute: more than
+   * discovery and a request may take.
+   */
   readonly deadline?: Duration.DurationInput | undefined
 }
 
@@ -64,6 +71,8 @@ export type Outcome =
 export interface Redemption {
   /** What is stored, without waiting for anybody. */
   readonly read: Effect.Effect<Option.Option<GrantRecord.GrantRecord>, TokenError>
+  /** The same as a vault tells it, for commands; a plain key shows bound grants too. */
+  readonly load: Effect.Effect<Option.Option<GrantRecord.GrantRecord>, VaultError>
   /**
    * A stored grant that the caller accepts, redeemed if need be. Interruptible while it waits; once the grant
    * is sent it goes on until the answer is stored or the deadline has passed.
@@ -71,48 +80,58 @@ export interface Redemption {
   readonly renew: (
     accepts: (record: GrantRecord.GrantRecord) => Effect.Effect<boolean>
   ) => Effect.Effect<Outcome, TokenError>
-  /** Stores the grant of a login, whatever was there. */
+  /**
+   * Stores the grant of a login over whatever was there, unless that is bound to another resource or issuer.
+   * What of it the vault can't take is left out, the refresh token last. Gives what was stored.
+   */
   readonly save: (grant: Grant.Grant) => Effect.Effect<GrantRecord.GrantRecord, VaultError>
-  /** Removes the grant, and what was not stored of it. */
+  /** Removes the grant, even a damaged one, and what was not stored of it. */
   readonly forget: Effect.Effect<void, VaultError>
   /**
-   * Runs a login while no other one runs for this key; who waited while it failed fails with it and asks
-   * nobody.
+   * Runs a login while no other one runs for this key; who waited while it failed or died does so with it and
+   * asks nobody.
    */
   readonly alone: <A, R>(login: Effect.Effect<A, TokenError, R>) => Effect.Effect<A, TokenError, R>
 }
 
 /**
  * The redemption of the grant under a key. What could not be stored and what was refused is remembered for as
- * long as the vault's value lives, shared by all that are made for the same vault and key.
+ * long as the vault's identity lives, shared by all that are made for the same identity and key.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (options: Options): Redemption => {
-  const work: Work = {
-    ...options,
-    deadline: Duration.decode(options.deadline ?? defaultDeadline),
-    pending: Pending.of(options.vault)
+  const deadline = Duration.decode(options.deadline ?? defaultDeadline)
+  const key = VaultKey.nameOf(options.key)
+  const pending = Pending.of(options.vault)
+  const cell: Stored.Cell = {
+    vault: options.vault,
+    key,
+    binding: VaultKey.bindingOf(options.key),
+    deadline,
+    pending
   }
-  const { logins, transactions } = work.pending
-  const inTurn = transactions.withLock(options.key)
+  const work: Work = { source: options.source, redeem: options.redeem, cell, deadline }
+  const inTurn = pending.transactions.withLock(key)
   return {
-    read: Effect.mapError(Effect.map(read(work), Option.map(({ record }) => record)), asTokenError(work)),
-    renew: (accepts) =>
-      transactions.join(options.key)(Effect.zipRight(flush(work), attempt(work, accepts, maxRounds))),
-    save: (grant) => inTurn(Effect.uninterruptible(save(work, grant))),
-    forget: inTurn(Effect.uninterruptible(forget(work))),
-    alone: logins.join(options.key)
+    read: Effect.map(read(work), recordOf),
+    load: Effect.map(Stored.load(cell), recordOf),
+    renew: (accepts) => pending.transactions.join(key)(transaction(work, accepts)),
+    save: (grant) => inTurn(Effect.uninterruptible(save(cell, grant))),
+    forget: inTurn(Effect.uninterruptible(Stored.remove(cell))),
+    alone: pending.logins.join(key)
   }
 }
 
-interface Work extends Options {
+interface Work extends Pick<Options, "source" | "redeem"> {
+  readonly cell: Stored.Cell
   readonly deadline: Duration.Duration
-  readonly pending: Pending.Pending
 }
 
 type Accepts = Parameters<Redemption["renew"]>[0]
+
+const recordOf = Option.map(({ record }: Versioned) => record)
 
 /**
  * The default of `deadline`.
@@ -130,27 +149,21 @@ const missing: Outcome = { _tag: "Missing" }
 const asTokenError = (work: Work) => (error: VaultError): TransientFailure | Misconfigured =>
   toTokenError(error, work.source)
 
-const read = (work: Work): Effect.Effect<Option.Option<Versioned>, VaultError> =>
-  Effect.flatMap(
-    work.vault.get(work.key),
-    Option.match({
-      onNone: () => Effect.succeedNone,
-      onSome: ({ value, version }) =>
-        Effect.map(GrantRecord.decode(value, work.vault.name), (record) => Option.some({ record, version }))
-    })
-  )
+const read = (work: Work): Effect.Effect<Option.Option<Versioned>, TokenError> =>
+  Effect.mapError(Stored.read(work.cell), asTokenError(work))
 
-/** Stores what could not be stored before; the grant that it replaced must not be redeemed again. */
-const flush = (work: Work): Effect.Effect<void, TokenError> =>
-  Effect.suspend(() => {
-    const unsaved = work.pending.unsaved.get(work.key)
-    return unsaved === undefined ? Effect.void : Effect.mapError(store(work, unsaved), asTokenError(work))
-  })
+/** Nothing is redeemed before every grant that was got earlier is stored. */
+const transaction = (work: Work, accepts: Accepts): Effect.Effect<Outcome, TokenError> =>
+  Stored.settled(work.cell).pipe(
+    Effect.zipRight(Stored.flush(work.cell)),
+    Effect.mapError(asTokenError(work)),
+    Effect.zipRight(attempt(work, accepts, maxRounds))
+  )
 
 /** Reads, and either adopts or redeems what it finds. */
 const attempt = (work: Work, accepts: Accepts, rounds: number): Effect.Effect<Outcome, TokenError> =>
   Effect.flatMap(
-    Effect.mapError(read(work), asTokenError(work)),
+    read(work),
     Option.match({
       onNone: () => Effect.succeed(missing),
       onSome: (found) => consider(work, accepts, rounds, found)
@@ -183,10 +196,13 @@ const renew = Effect.fnUntraced(function*(work: Work, accepts: Accepts, rounds: 
     doubt(work, found.record, answer.left)
     return yield* Effect.fail(answer.left)
   }
-  const unsaved = { record: GrantRecord.renew(found.record, answer.right), over: found }
-  const stored = yield* Effect.mapError(store(work, unsaved), asTokenError(work))
-  return stored
-    ? { _tag: "Renewed" as const, record: unsaved.record }
+  const record = GrantRecord.renew(found.record, answer.right)
+  const stored = yield* Effect.mapError(
+    Stored.store(work.cell, { _tag: "Renewal", record, over: found }),
+    asTokenError(work)
+  )
+  return Option.isSome(stored)
+    ? { _tag: "Renewed" as const, record: stored.value }
     : yield* attempt(work, accepts, rounds - 1)
 })
 
@@ -198,10 +214,16 @@ const redeemWithin = (
     onTimeout: () =>
       cut(work, "Timeout", `the issuer did not answer within ${Duration.format(work.deadline)}`),
     onInterrupt: () => cut(work, "Interrupted", "the renewal stopped itself")
-  })
+  }).pipe(
+    Effect.tapBoth({
+      onSuccess: () => Effect.annotateCurrentSpan("outcome", "Renewed"),
+      onFailure: ({ reason }) => Effect.annotateCurrentSpan("outcome", reason)
+    }),
+    Effect.withSpan("vault.redeem", { attributes: { source: work.source }, captureStackTrace: false })
+  )
 
 const isRefused = (work: Work, record: GrantRecord.GrantRecord): Effect.Effect<boolean> => {
-  const refused = work.pending.refused.get(work.key)
+  const refused = work.cell.pending.refused.get(work.cell.key)
   return refused !== undefined && GrantRecord.hasSameRefreshToken(refused, record)
     ? Effect.succeed(true)
     : GrantRecord.isQuarantined(record)
@@ -211,7 +233,11 @@ const isRefused = (work: Work, record: GrantRecord.GrantRecord): Effect.Effect<b
  * Some issuers call a dead grant an invalid request. The second time it is not sent again by this process; the vault is
  * not told, because the request may really have been wrong, and a restart with a better set-up tries anew.
  */
-const doubt = ({ key, pending }: Work, record: GrantRecord.GrantRecord, error: TokenError): void => {
+const doubt = (
+  { cell: { key, pending } }: Work,
+  record: GrantRecord.GrantRecord,
+  error: TokenError
+): void => {
   if (error._tag !== "RequestRejected" || error.reason !== "InvalidRequest") return
   const doubted = pending.doubted.get(key)
   if (doubted !== undefined && GrantRecord.hasSameRefreshToken(doubted, record)) {
@@ -230,89 +256,26 @@ const settleRefusal = Effect.fnUntraced(function*(
   sent: Versioned,
   error: ReauthRequired
 ) {
-  work.pending.refused.set(work.key, sent.record)
-  const now = yield* Effect.mapError(read(work), asTokenError(work))
+  work.cell.pending.refused.set(work.cell.key, sent.record)
+  const now = yield* read(work)
   if (Option.isNone(now)) return missing
   if (!GrantRecord.hasSameRefreshToken(now.value.record, sent.record)) {
     return yield* consider(work, accepts, rounds - 1, now.value)
   }
   const at = yield* Clock.currentTimeMillis
   const record = yield* GrantRecord.quarantine(now.value.record, { reason: error.reason, at })
-  yield* Effect.ignore(put(work, record, now.value))
+  yield* Effect.ignore(Stored.replace(work.cell, now.value, record))
   return yield* error
 })
 
-/**
- * Stores a new grant, and remembers it until that has succeeded. False when it lost to what somebody else
- * stored.
- */
-const store = (work: Work, unsaved: Unsaved): Effect.Effect<boolean, VaultError> =>
-  Effect.uninterruptible(Effect.suspend(() => {
-    work.pending.unsaved.set(work.key, unsaved)
-    return put(work, unsaved.record, unsaved.over).pipe(
-      Effect.as(true),
-      Effect.catchTag("Conflict", (conflict) => settleConflict(work, unsaved, conflict)),
-      Effect.tap(() => Effect.sync(() => work.pending.unsaved.delete(work.key)))
-    )
-  }))
-
-/**
- * Somebody wrote since the grant was read. That may have been this very write, whose answer was lost; or a
- * mark on the grant that was redeemed, which the new one replaces. Anything else is a newer login, a logout
- * or another's renewal, and stays.
- */
-const settleConflict = Effect.fnUntraced(
-  function*(work: Work, { over, record }: Unsaved, conflict: Conflict) {
-    const now = Option.getOrUndefined(yield* read(work))
-    if (now === undefined) return false
-    if (GrantRecord.hasSameSecrets(now.record, record)) return true
-    if (over === "Anything" || !GrantRecord.hasSameRefreshToken(now.record, over.record)) return false
-    if (now.version === over.version) return yield* conflict
-    yield* put(work, record, now)
-    return true
-  }
-)
-
-const put = (
-  work: Work,
-  record: GrantRecord.GrantRecord,
-  over: Unsaved["over"]
-): Effect.Effect<void, VaultError> => {
-  const { key, vault } = work
-  const write = (value: Redacted.Redacted<string>): Effect.Effect<string, VaultError> =>
-    over === "Anything" || vault.capabilities.compareAndSet === "none"
-      ? vault.set(key, value)
-      : vault.compareAndSet(key, Option.some(over.version), value)
-  return Effect.asVoid(shielded(
-    Effect.disconnect(Effect.flatMap(GrantRecord.encode(record, vault.name), write)),
-    work.deadline,
-    { onTimeout: () => noAnswer(work), onInterrupt: () => noAnswer(work) }
-  ))
-}
-
-const save = Effect.fnUntraced(function*(work: Work, grant: Grant.Grant) {
-  const before = yield* Effect.orElseSucceed(read(work), Option.none<Versioned>)
-  const generation = Option.match(before, { onNone: () => 0, onSome: (found) => found.record.generation })
-  const record = GrantRecord.make(grant, generation)
-  work.pending.refused.delete(work.key)
-  yield* store(work, { record, over: "Anything" })
-  return record
+const save = Effect.fnUntraced(function*(cell: Stored.Cell, grant: Grant.Grant) {
+  yield* Stored.claim(cell)
+  cell.pending.refused.delete(cell.key)
+  cell.pending.doubted.delete(cell.key)
+  const record = GrantRecord.make(grant, 0, cell.binding)
+  const stored = yield* Stored.store(cell, { _tag: "Login", record })
+  return Option.getOrElse(stored, () => record)
 })
-
-const forget = (work: Work): Effect.Effect<void, VaultError> =>
-  Effect.tap(work.vault.remove(work.key), () => {
-    work.pending.unsaved.delete(work.key)
-    work.pending.refused.delete(work.key)
-    return Effect.void
-  })
-
-const noAnswer = ({ deadline, vault }: Work): Unreachable =>
-  new Unreachable({
-    vault: vault.name,
-    action: "set",
-    detail: `no answer within ${Duration.format(deadline)}`,
-    hint: "Check that the vault is reachable; the grant is kept in memory and stored at the next call."
-  })
 
 const cut = ({ source }: Work, reason: "Timeout" | "Interrupted", detail: string): TransientFailure =>
   new TransientFailure({

@@ -7,6 +7,7 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import { globalValue } from "effect/GlobalValue"
 import type * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
@@ -76,6 +77,33 @@ export interface LeaseOptions {
 }
 
 /**
+ * Stands for the records behind a vault, and is compared by reference: what a process remembers of a record
+ * belongs to this, not to the vault's value.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Identity {
+  /** Where the records are, such as `file:/real/path`. */
+  readonly name: string
+}
+
+/**
+ * The identity of records that a name tells for certain: equal names give the same one, for as long as the
+ * process lives. Records that die with their vault get an object of their own instead.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const identity = (name: string): Identity => {
+  const known = identities.get(name) ?? { name }
+  identities.set(name, known)
+  return known
+}
+
+const identities = globalValue("effect-credentials/Vault/identities", () => new Map<string, Identity>())
+
+/**
  * What a backend implements. Keys are any text of 1 to 512 UTF-16 code units; values are any text. Every
  * method is safe for any number of concurrent callers, and a write that is interrupted has happened in whole
  * or not at all.
@@ -86,6 +114,8 @@ export interface LeaseOptions {
 export interface Service {
   /** The name that errors show. */
   readonly name: string
+  /** The same for all vaults of this process over the same records; a copy with other methods keeps it. */
+  readonly identity: Identity
   readonly capabilities: Capabilities
   /** The value under the key; `None` when there is none, and only then. */
   readonly get: (key: string) => Effect.Effect<Option.Option<Entry>, VaultError>

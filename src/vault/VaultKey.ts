@@ -34,16 +34,56 @@ export interface Options {
 }
 
 /**
- * The prefix followed by the first 8 hex digits of the SHA-256 of resource, NUL and issuer.
+ * A derived key. Its name is short, so that two of them can meet under one name; the binding, which is stored
+ * with the grant, tells them apart.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface VaultKey {
+  /** The key in the vault. */
+  readonly name: string
+  /** What the grant is bound to: the whole SHA-256 of resource, NUL and issuer, as 64 hex digits. */
+  readonly binding: string
+}
+
+/**
+ * Where a grant is kept: a derived key, or plain text for a grant that is bound to nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Input = string | VaultKey
+
+/**
+ * The key whose name is the prefix followed by the first 8 hex digits of the SHA-256 of resource, NUL and
+ * issuer.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options): Effect.Effect<string> =>
-  Effect.map(
-    sha256Hex(`${options.resource}\0${options.issuer}`),
-    (digest) => options.prefix + digest.slice(0, 8)
-  )
+export const make = (options: Options): Effect.Effect<VaultKey> =>
+  Effect.map(sha256Hex(`${options.resource}\0${options.issuer}`), (binding) => ({
+    name: options.prefix + binding.slice(0, 8),
+    binding
+  }))
+
+/**
+ * The key in the vault.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const nameOf = (self: Input): string => typeof self === "string" ? self : self.name
+
+/**
+ * What the grant under it must be bound to, if anything.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const bindingOf = (self: Input): string | undefined =>
+  typeof self === "string" ? undefined : self.binding
 
 /**
  * The key if a vault can take it; an empty or too long one is `Unsupported`.

@@ -169,5 +169,5 @@ it.effect("F13 a dead refresh token that the issuer calls an invalid request is 
     expect(issuer.calls).toBe(0)
     const record = yield* store.record
     expect(refreshOf(record)).toBe("R0")
-    expect(record.status._tag).toBe("Active")
+    expect(record?.status._tag).toBe("Active")
   }))

@@ -90,7 +90,7 @@ const damages: ReadonlyArray<
 
 for (const [what, damage] of damages) {
   inDirectory(
-    `F19 a record that is ${what} is Corrupt, and nothing overwrites or removes it`,
+    `F19 a record that is ${what} is Corrupt, and nothing that names a version overwrites or removes it`,
     (setting) =>
       Effect.gen(function*() {
         const { directory, file, fs, vault } = setting
@@ -100,7 +100,6 @@ for (const [what, damage] of damages) {
         for (
           const use of [
             vault.get("key"),
-            vault.remove("key"),
             vault.remove("key", { version }),
             vault.compareAndSet("key", Option.some(version), secret("two")),
             vault.compareAndSet("key", Option.none(), secret("two"))
@@ -118,6 +117,25 @@ for (const [what, damage] of damages) {
         const aside = (yield* fs.readDirectory(directory)).filter((name) => name.endsWith(".corrupt"))
         expect(aside.length).toBe(1)
         expect(Exit.isSuccess(yield* Effect.exit(fs.readLink(file(aside[0] ?? ""))))).toBe(isLink)
+      })
+  )
+}
+
+for (const [what, damage] of damages) {
+  inDirectory(
+    `F19 a record that is ${what} can be removed, with every copy of it`,
+    (setting) =>
+      Effect.gen(function*() {
+        const { directory, fs, home, vault } = setting
+        yield* vault.set("key", secret("zero"))
+        yield* vault.set("key", secret("one"))
+        yield* damage(setting)
+        const kind = yield* Effect.option(fs.stat(setting.file("key.cred")))
+        yield* vault.remove("key")
+        expect(yield* valueOf(vault, "key")).toBe(undefined)
+        const left = (yield* fs.readDirectory(directory)).filter((name) => name.startsWith("key."))
+        expect(left.length).toBe(Option.isSome(kind) && kind.value.type === "Directory" ? 1 : 0)
+        if (what === "a link elsewhere") expect(yield* fs.readDirectory(home)).toContain("elsewhere")
       })
   )
 }

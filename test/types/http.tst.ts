@@ -45,6 +45,7 @@ describe("origins", () => {
     expect(HttpAuth.bearer).type.not.toBeCallableWith(source, {})
     expect(HttpAuth.bearer).type.not.toBeCallableWith(source, { origins: [] })
     expect(HttpAuth.bearer).type.toBeCallableWith(source, { origins: "any" })
+    expect(HttpAuth.bearer).type.toBeCallableWith(source, { origins: "http://a.test", insecure: true })
     expect(HttpAuth.bearer).type.toBeCallableWith(source, { origins: new URL("https://a.test") })
     expect(HttpAuth.bearer).type.toBeCallableWith(source, {
       origins: ["https://a.test", new URL("https://b.test")]

@@ -1,13 +1,16 @@
 import * as FileSystem from "@effect/platform/FileSystem"
+import * as Path from "@effect/platform/Path"
 import { describe, expect, it } from "@effect/vitest"
 import * as FileVault from "effect-credentials/vault/FileVault"
 import * as Vault from "effect-credentials/vault/Vault"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as TestClock from "effect/TestClock"
 import { platform, temporary } from "./temporary.js"
 
 type Setting = Effect.Effect.Success<typeof temporary>
@@ -113,6 +116,100 @@ describe("permissions", () => {
       expect(yield* fs.readFileString(directory)).toBe("a file")
     }))
 
+  inDirectory(
+    "a directory of another user is refused, whatever its mode, and nothing is changed in it",
+    (setting) =>
+      Effect.gen(function*() {
+        const { directory, fs, vault: own } = setting
+        yield* own.set("key", secret("one"))
+        const foreign: FileSystem.FileSystem = {
+          ...fs,
+          stat: (path) =>
+            Effect.map(fs.stat(path), (info) =>
+              path === directory ? { ...info, uid: Option.some(Option.getOrThrow(info.uid) + 1) } : info)
+        }
+        for (const mode of [0o700, 0o755]) {
+          yield* fs.chmod(directory, mode)
+          const vault = yield* Effect.provideService(
+            FileVault.make({ directory }),
+            FileSystem.FileSystem,
+            foreign
+          )
+          for (const use of [vault.get("key"), vault.set("key", secret("two")), vault.remove("key")]) {
+            expect(yield* Effect.flip(use)).toMatchObject({
+              _tag: "Denied",
+              detail: expect.stringContaining("another user")
+            })
+          }
+          expect(yield* modeOf(setting, directory)).toBe(mode)
+          expect(yield* fs.readDirectory(directory)).toEqual(["key.cred"])
+        }
+        expect(yield* valueOf(own, "key")).toBe("one")
+      }).pipe(Effect.provide(platform))
+  )
+
+  inDirectory(
+    "where no owner can be told, a directory that can only be read is read",
+    ({ directory, fs, vault: own }) =>
+      Effect.gen(function*() {
+        yield* own.set("key", secret("one"))
+        const refusing: FileSystem.FileSystem = {
+          ...fs,
+          writeFile: (path) => fs.writeFile(`${path}/nowhere`, new Uint8Array())
+        }
+        const vault = yield* Effect.provideService(
+          FileVault.make({ directory }),
+          FileSystem.FileSystem,
+          refusing
+        )
+        expect(yield* valueOf(vault, "key")).toBe("one")
+      }).pipe(Effect.provide(platform))
+  )
+
+  inDirectory(
+    "a directory is made with all that is above it, closed to others",
+    (setting) =>
+      Effect.gen(function*() {
+        const { home, path } = setting
+        const directory = path.join(home, "a", "b", "c")
+        const vault = yield* FileVault.make({ directory })
+        yield* vault.set("key", secret("one"))
+        expect(yield* valueOf(vault, "key")).toBe("one")
+        for (const each of [directory, path.dirname(directory)]) {
+          expect(yield* modeOf(setting, each)).toBe(0o700)
+        }
+      }).pipe(Effect.provide(platform))
+  )
+
+  inDirectory(
+    "a directory that can't be made is an error at once",
+    ({ directory, fs }) =>
+      Effect.gen(function*() {
+        yield* fs.writeFileString(directory, "a file")
+        for (const place of ["/proc/nope", `${directory}/below`]) {
+          const vault = yield* FileVault.make({ directory: place })
+          const error = yield* Effect.flip(Effect.timeout(vault.set("key", secret("one")), "5 seconds"))
+          expect(["Unreachable", "Denied"]).toContain(error._tag)
+        }
+      }).pipe(Effect.provide(platform))
+  )
+
+  it.effect("a directory that takes too long to be made is Unreachable", () =>
+    Effect.gen(function*() {
+      const hanging = FileSystem.layerNoop({
+        makeDirectory: () => Effect.uninterruptible(Effect.never)
+      })
+      const vault = yield* Effect.provide(
+        FileVault.make({ directory: "/far/away" }),
+        Layer.merge(hanging, Path.layer)
+      )
+      const fiber = yield* Effect.fork(Effect.flip(vault.set("key", secret("one"))))
+      yield* TestClock.adjust("9 seconds")
+      expect(fiber.unsafePoll()).toBe(null)
+      yield* TestClock.adjust("1 seconds")
+      expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "Unreachable" })
+    }))
+
   inDirectory("no key leaves the directory", ({ directory, fs, home, vault }) =>
     Effect.gen(function*() {
       for (const key of ["../../etc/passwd", "../up", "/abs", "..", "a/../../b"]) {
@@ -132,6 +229,64 @@ describe("what is written", () => {
       yield* vault.remove("key")
       expect(yield* fs.readDirectory(directory)).toEqual([])
     }))
+
+  inDirectory(
+    "removing leaves no secret of the key anywhere, and other keys alone",
+    ({ directory, file, fs, vault }) =>
+      Effect.gen(function*() {
+        for (const key of ["key", "key2"]) {
+          yield* vault.set(key, secret("one"))
+          yield* fs.truncate(file(`${key}.cred`), 100)
+          yield* vault.set(key, secret("two"))
+          yield* fs.truncate(file(`${key}.cred`), 100)
+          yield* vault.set(key, secret("three"))
+          yield* fs.writeFileString(file(`${key}.left-1.tmp`), "secret of a dead writer")
+        }
+        const others = (yield* fs.readDirectory(directory)).filter((name) => name.startsWith("key2."))
+        expect(others.filter((name) => name.endsWith(".corrupt")).length).toBe(2)
+        yield* vault.remove("key")
+        expect((yield* fs.readDirectory(directory)).sort()).toEqual(others.sort())
+      })
+  )
+
+  inDirectory(
+    "a directory in the place of a backup does not stand in the way",
+    ({ directory, file, fs, vault }) =>
+      Effect.gen(function*() {
+        yield* vault.set("key", secret("one"))
+        yield* fs.makeDirectory(file("key.bak"))
+        yield* fs.writeFileString(file("key.bak/mine"), "not ours")
+        yield* vault.set("key", secret("two"))
+        yield* vault.remove("key")
+        expect(yield* fs.readDirectory(directory)).toEqual(["key.bak"])
+        expect(yield* fs.readFileString(file("key.bak/mine"))).toBe("not ours")
+      })
+  )
+
+  inDirectory(
+    "a list leaves out what can't tell its key, and nothing else",
+    ({ file, fs, vault }) =>
+      Effect.gen(function*() {
+        const long = "y".repeat(300)
+        yield* vault.set("good", secret("one"))
+        yield* vault.set(long, secret("one"))
+        const [name] = (yield* fs.readDirectory(file("."))).filter((name) => name.startsWith("%h"))
+        for (
+          const damage of [
+            fs.writeFileString(file(`%h${"1".repeat(64)}.cred`), ""),
+            fs.makeDirectory(file(`%h${"2".repeat(64)}.cred`)),
+            fs.symlink("/nowhere", file(`%h${"3".repeat(64)}.cred`)),
+            fs.copyFile(file(name ?? ""), file(`%h${"4".repeat(64)}.cred`)),
+            fs.writeFileString(file("%.cred"), "")
+          ]
+        ) {
+          yield* damage
+          expect(Array.from(yield* vault.list("")).sort()).toEqual(["good", long])
+        }
+        yield* fs.writeFileString(file(name ?? ""), "")
+        expect(yield* vault.list("")).toEqual(["good"])
+      })
+  )
 
   inDirectory(
     "another vault on the same directory takes turns and conflicts",

@@ -18,7 +18,8 @@ const invalid: ReadonlyArray<readonly [field: string, value: unknown]> = [
   ["generation", -1],
   ["generation", 1.5],
   ["generation", "1"],
-  ["accessToken", ""],
+  ["binding", "sesame"],
+  ["binding", hash.slice(1)],
   ["accessToken", undefined],
   ["accessToken", 7],
   ["accessToken", "sesame".repeat(100_000)],
@@ -52,6 +53,30 @@ describe("decode", () => {
           vault: "test",
           detail: expect.stringContaining(field)
         })
+        expect(error.message + JSON.stringify(error)).not.toContain("sesame")
+      }))
+  }
+
+  for (
+    const [where, change] of [
+      ["at the top", (text: string) => text.replace("{", "{\"__proto__\":{\"refreshToken\":\"sesame\"},")],
+      [
+        "with an escape",
+        (text: string) => text.replace("{", "{\"__proto\\u005f_\":{\"idToken\":\"sesame\"},")
+      ],
+      ["in a field", (text: string) => text.replace("\"extra\":{", "\"extra\":{\"__proto__\":\"sesame\"")],
+      [
+        "in a field that is not known",
+        (text: string) => text.replace("{", "{\"later\":[{\"__proto__\":{}}],")
+      ]
+    ] as const
+  ) {
+    it.effect(`refuses __proto__ ${where}`, () =>
+      Effect.gen(function*() {
+        const text = JSON.stringify(yield* valid)
+        expect(JSON.stringify(JSON.parse(change(text)))).toContain("__proto__")
+        const error = yield* Effect.flip(GrantRecord.decode(Redacted.make(change(text)), "test"))
+        expect(error._tag).toBe("Corrupt")
         expect(error.message + JSON.stringify(error)).not.toContain("sesame")
       }))
   }

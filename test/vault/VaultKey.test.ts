@@ -15,14 +15,15 @@ describe("make", () => {
         issuer: "https://id.example"
       })
       // printf 'https://api.example\0https://id.example' | sha256sum
-      expect(made).toBe("P_52bf0445")
+      expect(made.name).toBe("P_52bf0445")
+      expect(made.binding).toMatch(/^52bf0445[0-9a-f]{56}$/)
     }))
 
   it.effect("keeps the border between resource and issuer", () =>
     Effect.gen(function*() {
       const one = yield* VaultKey.make({ prefix: "", resource: "ab", issuer: "c" })
       const other = yield* VaultKey.make({ prefix: "", resource: "a", issuer: "bc" })
-      expect(one).not.toBe(other)
+      expect(one.binding).not.toBe(other.binding)
     }))
 })
 

@@ -99,6 +99,7 @@ export const makeStore = Effect.map(MemoryVault.make(), (inner) => {
         })
       return {
         ...inner,
+        identity: { name: "another process" },
         get: (name) =>
           Effect.suspend(() =>
             store.pause.pipe(

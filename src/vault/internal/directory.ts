@@ -2,18 +2,42 @@
 import type * as PlatformError from "@effect/platform/Error"
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type { Identity } from "../Vault.js"
 import type { Action, VaultError } from "../VaultError.js"
 import { Corrupt, Denied, Unreachable } from "../VaultError.js"
+import { freshId } from "./freshId.js"
+import * as Owner from "./owner.js"
+import { bounded } from "./shielded.js"
 
 /** Where and with what to work. */
 export interface Place {
   readonly vault: string
   readonly directory: string
+  readonly identity: Identity
   readonly fs: FileSystem.FileSystem
   readonly path: Path.Path
+  /** The user that new files there belong to, once that is known. */
+  owner: number | undefined
 }
+
+/**
+ * The directory without links, as far as it is there, so that one directory has one identity by whatever name
+ * it goes.
+ */
+export const realPath = (
+  fs: FileSystem.FileSystem,
+  path: Path.Path,
+  directory: string
+): Effect.Effect<string> =>
+  Effect.catchAll(fs.realPath(directory), () => {
+    const parent = path.dirname(directory)
+    return parent === directory
+      ? Effect.succeed(directory)
+      : Effect.map(realPath(fs, path, parent), (real) => path.join(real, path.basename(directory)))
+  })
 
 /** The files of a key: `stem` is its encoded name, which holds no dot. */
 export const recordFile = (stem: string): string => `${stem}.cred`
@@ -50,6 +74,20 @@ export const shown = (place: Place): string => place.directory.slice(0, 300)
 export const isMissing = (error: PlatformError.PlatformError): boolean =>
   error._tag === "SystemError" && error.reason === "NotFound"
 
+export const isTaken = (error: PlatformError.PlatformError): boolean =>
+  error._tag === "SystemError" && error.reason === "AlreadyExists"
+
+/** Whether this is a directory itself, and no link to one. */
+export const isDirectory = (place: Place, path: string): Effect.Effect<boolean> =>
+  Effect.zipWith(
+    isLink(place, path),
+    Effect.match(place.fs.stat(path), {
+      onFailure: () => false,
+      onSuccess: ({ type }) => type === "Directory"
+    }),
+    (isLink, isDirectory) => !isLink && isDirectory
+  )
+
 const isLink = (place: Place, file: string): Effect.Effect<boolean> =>
   Effect.match(place.fs.readLink(file), { onFailure: () => false, onSuccess: () => true })
 
@@ -60,8 +98,8 @@ const statOption = (place: Place, file: string) =>
   )
 
 /**
- * Whether the directory is there. It must be a directory and not a link to one, and nobody else may get into
- * it: where others may, it is tightened to 0700 if it holds nothing but this vault's files, and refused if it
+ * Whether the directory is there. It must be a directory and not a link to one, it must belong to this
+ * program's user where the platform knows owners, and nobody else may get into it: where others may, it is tightened to 0700 if it holds nothing but this vault's files, and refused if it
  * is shared.
  */
 export const guard: (
@@ -74,9 +112,13 @@ export const guard: (
   }
   const found = yield* Effect.mapError(statOption(place, directory), refuse(place, action))
   if (Option.isNone(found)) return false
-  const { mode, type } = found.value
+  const { mode, type, uid } = found.value
   if (type !== "Directory") return yield* unsafe(place, action, "is not a directory", "Name a directory.")
-  if (place.path.sep === "\\" || (mode & 0o077) === 0) return true
+  if (place.path.sep === "\\") return true
+  if (Option.isSome(uid) && !(yield* isOwn(place, uid.value))) {
+    return yield* unsafe(place, action, "belongs to another user", "Name a directory of your own.")
+  }
+  if ((mode & 0o077) === 0) return true
   const names = yield* Effect.mapError(fs.readDirectory(directory), refuse(place, action))
   if ((mode & 0o1000) !== 0 || !names.every((name) => ours.test(name))) {
     return yield* unsafe(
@@ -90,15 +132,55 @@ export const guard: (
   return true
 })
 
-/** As `guard`, and makes the directory where there is none. */
-export const guardOrMake = (place: Place, action: Action): Effect.Effect<void, Denied | Unreachable> =>
-  Effect.flatMap(
-    guard(place, action),
-    (found) =>
-      found ? Effect.void : place.fs.makeDirectory(place.directory, { recursive: true, mode: 0o700 }).pipe(
-        Effect.mapError(refuse(place, action))
-      )
+/** Where new files have no owner that can be told, the mode alone decides. */
+const isOwn = (place: Place, uid: number): Effect.Effect<boolean> =>
+  Effect.map(
+    place.owner === undefined ? findOwner(place) : Effect.succeed(place.owner),
+    (owner) => owner === undefined || owner === uid
   )
+
+const findOwner = (place: Place): Effect.Effect<number | undefined> =>
+  Effect.flatMap(
+    freshId,
+    (id) =>
+      Effect.map(Owner.probe(place.fs, locate(place, temporaryFile("owner", id))), (found) => {
+        place.owner = Option.getOrUndefined(found)
+        return place.owner
+      })
+  )
+
+/** As `guard`, and makes the directory where there is none; the one that is there then is looked at too. */
+export const guardOrMake = (place: Place, action: Action): Effect.Effect<void, Denied | Unreachable> =>
+  Effect.flatMap(guard(place, action), (found) =>
+    found ? Effect.void : bounded(
+      Effect.mapError(makeDirectory(place, place.directory), refuse(place, action)),
+      makeLimit,
+      () => tooSlow(place, action)
+    ).pipe(Effect.zipRight(guard(place, action))))
+
+const makeLimit = Duration.seconds(10)
+
+/** Level by level: where nothing can be made, some systems never end a recursive call, and none can stop it. */
+const makeDirectory = (
+  place: Place,
+  directory: string
+): Effect.Effect<void, PlatformError.PlatformError> => {
+  const make = Effect.catchIf(place.fs.makeDirectory(directory, { mode: 0o700 }), isTaken, () => Effect.void)
+  const parent = place.path.dirname(directory)
+  return Effect.catchIf(make, isMissing, (error) =>
+    Effect.if(place.fs.exists(parent), {
+      onTrue: () => Effect.fail(error),
+      onFalse: () => Effect.zipRight(makeDirectory(place, parent), make)
+    }))
+}
+
+const tooSlow = (place: Place, action: Action): Unreachable =>
+  new Unreachable({
+    vault: place.vault,
+    action,
+    detail: `${shown(place)} could not be made within ${Duration.format(makeLimit)}`,
+    hint: "Name a directory on a disk that answers."
+  })
 
 const unsafe = (place: Place, action: Action, what: string, hint: string): Denied =>
   new Denied({ vault: place.vault, action, detail: `${shown(place)} ${what}`, hint })

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { sha256Hex } from "./digest.js"
+import { ownFieldsOnly } from "./json.js"
 
 export interface FileRecord {
   readonly key: string
@@ -35,14 +36,20 @@ export const maxValueBytes: number = 1024 * 1024
  */
 export const maxFileBytes: number = 6 * maxValueBytes + 8 * 1024
 
-const Header = Schema.parseJson(Schema.Struct({ format: Schema.Literal(format), version: Schema.Int }))
-const Body = Schema.parseJson(Schema.Struct({
-  key: Schema.String,
-  revision: Schema.NonNegativeInt,
-  id: Schema.String.pipe(Schema.maxLength(64)),
-  value: Schema.String,
-  checksum: Schema.String.pipe(Schema.length(64))
-}))
+const Header = Schema.parseJson(
+  Schema.Struct({ format: Schema.Literal(format), version: Schema.Int }),
+  ownFieldsOnly
+)
+const Body = Schema.parseJson(
+  Schema.Struct({
+    key: Schema.String,
+    revision: Schema.NonNegativeInt,
+    id: Schema.String.pipe(Schema.maxLength(64)),
+    value: Schema.String,
+    checksum: Schema.String.pipe(Schema.length(64))
+  }),
+  ownFieldsOnly
+)
 const decodeHeader = Schema.decodeUnknown(Header)
 const decodeBody = Schema.decodeUnknown(Body)
 

@@ -4,19 +4,10 @@ import { isPlatformError } from "@effect/platform/Error"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import type { Action, Denied, Unreachable } from "../VaultError.js"
-import { asideFile, backupFile, locate, recordFile, refuse, temporaryFile } from "./directory.js"
+import * as Directory from "./directory.js"
 import type { Place } from "./directory.js"
-
-/**
- * Different for each call; files are created exclusively, so a repetition costs another try and nothing else.
- */
-export const freshId: Effect.Effect<string> = Effect.zipWith(
-  Clock.currentTimeMillis,
-  Random.nextIntBetween(0, 2 ** 31),
-  (now, random) => `${now.toString(36)}-${random.toString(36)}`
-)
+import { freshId } from "./freshId.js"
 
 /**
  * Replaces the record in one step: a new file beside it, written through to the disk, takes its name.
@@ -30,11 +21,14 @@ export const replace = <E>(
   settle: Effect.Effect<void, E>
 ): Effect.Effect<void, E | Denied | Unreachable> =>
   Effect.flatMap(
-    Effect.mapError(writeTemporary(place, stem, bytes), refuse(place, action)),
+    Effect.mapError(writeTemporary(place, stem, bytes), Directory.refuse(place, action)),
     (temporary) =>
       settle.pipe(
         Effect.zipRight(
-          Effect.mapError(place.fs.rename(temporary, locate(place, recordFile(stem))), refuse(place, action))
+          Effect.mapError(
+            place.fs.rename(temporary, Directory.locate(place, Directory.recordFile(stem))),
+            Directory.refuse(place, action)
+          )
         ),
         Effect.onError(() => discard(place, temporary)),
         Effect.zipRight(flush(place))
@@ -47,14 +41,11 @@ const writeTemporary = (
   bytes: Uint8Array
 ): Effect.Effect<string, PlatformError.PlatformError> =>
   Effect.flatMap(freshId, (id) => {
-    const path = locate(place, temporaryFile(stem, id))
+    const path = Directory.locate(place, Directory.temporaryFile(stem, id))
     return Effect.as(create(place, path, bytes), path)
   }).pipe(
-    Effect.retry({ times: 3, while: isTaken })
+    Effect.retry({ times: 3, while: Directory.isTaken })
   )
-
-const isTaken = (error: PlatformError.PlatformError): boolean =>
-  error._tag === "SystemError" && error.reason === "AlreadyExists"
 
 const create = (
   place: Place,
@@ -90,11 +81,11 @@ const flush = (place: Place): Effect.Effect<void> =>
  */
 export const keepBackup = (place: Place, stem: string): Effect.Effect<void> =>
   Effect.flatMap(freshId, (id) => {
-    const record = locate(place, recordFile(stem))
-    const second = locate(place, temporaryFile(stem, `${id}-b`))
+    const record = Directory.locate(place, Directory.recordFile(stem))
+    const second = Directory.locate(place, Directory.temporaryFile(stem, `${id}-b`))
     return place.fs.link(record, second).pipe(
       Effect.orElse(() => place.fs.copyFile(record, second)),
-      Effect.zipRight(place.fs.rename(second, locate(place, backupFile(stem)))),
+      Effect.zipRight(place.fs.rename(second, Directory.locate(place, Directory.backupFile(stem)))),
       Effect.ignore,
       Effect.zipRight(discard(place, second))
     )
@@ -110,31 +101,57 @@ export const moveAside = (
   stem: string
 ): Effect.Effect<void, Denied | Unreachable> =>
   Effect.flatMap(freshId, (id) => {
-    const record = locate(place, recordFile(stem))
-    const aside = locate(place, asideFile(stem, id))
+    const record = Directory.locate(place, Directory.recordFile(stem))
+    const aside = Directory.locate(place, Directory.asideFile(stem, id))
     return place.fs.link(record, aside).pipe(
       Effect.orElse(() => place.fs.rename(record, aside)),
-      Effect.mapError(refuse(place, action))
+      Effect.mapError(Directory.refuse(place, action))
     )
   })
 
 /**
- * Removes the backup and the record, in this order, so that a crash in between can't leave a forgotten
- * secret.
+ * Removes every file of a key: backups, what was moved aside, what writers have left, and the record at the
+ * end, so that a crash in between can't leave a forgotten secret. A directory under such a name is none of
+ * this vault's and stays; one in the record's place is given another name.
  */
 export const erase = (
   place: Place,
   action: Action,
   stem: string
 ): Effect.Effect<void, Denied | Unreachable> =>
-  Effect.forEach(
-    [backupFile(stem), recordFile(stem)],
-    (file) => place.fs.remove(locate(place, file), { force: true }),
-    { discard: true }
-  ).pipe(
-    Effect.mapError(refuse(place, action)),
+  Effect.mapError(place.fs.readDirectory(place.directory), Directory.refuse(place, action)).pipe(
+    Effect.flatMap((names) =>
+      Effect.forEach(
+        names.filter((name) => isBeside(stem, name)),
+        (name) => eraseFile(place, action, name, () => Effect.void),
+        { discard: true }
+      )
+    ),
+    Effect.zipRight(
+      eraseFile(place, action, Directory.recordFile(stem), () => moveAside(place, action, stem))
+    ),
     Effect.zipRight(flush(place))
   )
+
+const isBeside = (stem: string, name: string): boolean =>
+  name.startsWith(`${stem}.`) && /\.(?:bak|corrupt|tmp)$/.test(name)
+
+const eraseFile = (
+  place: Place,
+  action: Action,
+  name: string,
+  onDirectory: () => Effect.Effect<void, Denied | Unreachable>
+): Effect.Effect<void, Denied | Unreachable> => {
+  const path = Directory.locate(place, name)
+  return Effect.catchAll(
+    place.fs.remove(path, { force: true }),
+    (error) =>
+      Effect.if(Directory.isDirectory(place, path), {
+        onTrue: onDirectory,
+        onFalse: () => Effect.fail(Directory.refuse(place, action)(error))
+      })
+  )
+}
 
 /** Removes the temporary files that crashed writers have left more than an hour ago; they hold secrets. */
 export const sweep = (place: Place): Effect.Effect<void> =>
@@ -144,7 +161,9 @@ export const sweep = (place: Place): Effect.Effect<void> =>
       Effect.flatMap(
         place.fs.readDirectory(place.directory),
         Effect.forEach((name) =>
-          name.endsWith(".tmp") ? sweepFile(place, locate(place, name), now - staleAfter) : Effect.void
+          name.endsWith(".tmp")
+            ? sweepFile(place, Directory.locate(place, name), now - staleAfter)
+            : Effect.void
         )
       )
   ).pipe(Effect.ignore)

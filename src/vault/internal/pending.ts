@@ -1,18 +1,20 @@
 /**
  * What a process remembers about the grants of a vault, shared by everything in it that works on the same
- * vault.
+ * records.
  */
+import type * as Fiber from "effect/Fiber"
 import { globalValue } from "effect/GlobalValue"
 import type { GrantRecord } from "../GrantRecord.js"
 import type * as Vault from "../Vault.js"
 import * as Turns from "./turns.js"
 
-/** A grant that is not stored yet. Nobody has seen its token. */
-export interface Unsaved {
-  readonly record: GrantRecord
-  /** What it replaces: a renewal replaces just that, a login whatever is there. */
-  readonly over: Versioned | "Anything"
-}
+/**
+ * A grant that is not stored yet. Nobody has seen its token. A renewal replaces just what it renewed, a login
+ * whatever is there.
+ */
+export type Unsaved =
+  | { readonly _tag: "Renewal"; readonly record: GrantRecord; readonly over: Versioned }
+  | { readonly _tag: "Login"; readonly record: GrantRecord }
 
 export interface Versioned {
   readonly record: GrantRecord
@@ -25,24 +27,27 @@ export interface Pending {
   /** One login a key. Taken before, never inside, a transaction. */
   readonly logins: Turns.Turns
   readonly unsaved: Map<string, Unsaved>
+  /** The write that has not ended, even though nobody waits for it any more. */
+  readonly running: Map<string, Fiber.RuntimeFiber<unknown, unknown>>
   /** The record that was refused last: it isn't sent again, even if the vault can't be told. */
   readonly refused: Map<string, GrantRecord>
   /** The record that the issuer last called an invalid request. */
   readonly doubted: Map<string, GrantRecord>
 }
 
-const all = globalValue("effect-credentials/vault/pending", () => new WeakMap<Vault.Service, Pending>())
+const all = globalValue("effect-credentials/vault/pending", () => new WeakMap<Vault.Identity, Pending>())
 
-export const of = (vault: Vault.Service): Pending => {
-  const known = all.get(vault)
+export const of = ({ identity }: Vault.Service): Pending => {
+  const known = all.get(identity)
   if (known !== undefined) return known
   const made: Pending = {
     transactions: Turns.unsafeMake(),
     logins: Turns.unsafeMake(),
     unsaved: new Map(),
+    running: new Map(),
     refused: new Map(),
     doubted: new Map()
   }
-  all.set(vault, made)
+  all.set(identity, made)
   return made
 }

@@ -1,17 +1,21 @@
 /** Single flight by turns: one effect a key at a time, and who waited while it failed fails with it. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { TokenError } from "../../TokenError.js"
 import * as KeyedMutex from "./keyedMutex.js"
 
 export interface Turns extends Pick<KeyedMutex.KeyedMutex, "withLock"> {
-  /** As `withLock`, but does not run the effect when another one has failed since this call began to wait. */
+  /**
+   * As `withLock`, but does not run the effect when another one has failed, or died, since this call began to
+   * wait. One that was interrupted has not failed.
+   */
   readonly join: (
     key: string
   ) => <A, R>(self: Effect.Effect<A, TokenError, R>) => Effect.Effect<A, TokenError, R>
 }
 
 interface Failure {
-  readonly error: TokenError
+  readonly cause: Cause.Cause<TokenError>
 }
 
 export const unsafeMake = (): Turns => {
@@ -20,7 +24,11 @@ export const unsafeMake = (): Turns => {
   const remember = <A, R>(key: string, self: Effect.Effect<A, TokenError, R>) =>
     self.pipe(
       Effect.tap(() => Effect.sync(() => failures.delete(key))),
-      Effect.tapError((error) => Effect.sync(() => failures.set(key, { error })))
+      Effect.tapErrorCause((cause) =>
+        Effect.sync(() => {
+          if (!Cause.isInterrupted(cause)) failures.set(key, { cause })
+        })
+      )
     )
   return {
     withLock,
@@ -29,7 +37,7 @@ export const unsafeMake = (): Turns => {
         const before = failures.get(key)
         return withLock(key)(Effect.suspend(() => {
           const last = failures.get(key)
-          return last === undefined || last === before ? remember(key, self) : Effect.fail(last.error)
+          return last === undefined || last === before ? remember(key, self) : Effect.failCause(last.cause)
         }))
       })
   }

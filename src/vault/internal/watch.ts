@@ -9,10 +9,20 @@ import type { TokenError } from "../../TokenError.js"
 import * as TokenStatus from "../../TokenStatus.js"
 import type { GrantRecord } from "../GrantRecord.js"
 
-type State =
+type Known =
   | { readonly _tag: "Idle"; readonly record: undefined }
   | { readonly _tag: "Held"; readonly record: GrantRecord }
   | { readonly _tag: "Failed"; readonly record: GrantRecord | undefined; readonly error: TokenError }
+
+/** While the vault can't be read, what was known before stays known. */
+interface Unreadable {
+  readonly _tag: "Unreadable"
+  readonly record: GrantRecord | undefined
+  readonly error: TokenError
+  readonly before: Known
+}
+
+type State = Known | Unreadable
 
 export interface Watch {
   readonly name: string
@@ -39,12 +49,20 @@ export const onChange = (self: Watch, listener: () => void): () => void => {
   }
 }
 
+/** Changes the state, and then tells all who listened at that moment. */
 const move = (self: Watch, change: () => void): Effect.Effect<void> =>
   Effect.sync(() => {
     const before = describe(self)
     change()
-    if (describe(self) !== before) self.listeners.forEach((listener) => listener())
-  })
+    return describe(self) === before ? [] : Array.from(self.listeners)
+  }).pipe(Effect.flatMap(Effect.forEach(tell, { discard: true })))
+
+/** A listener that throws harms neither the call that it hears of nor the next listener. */
+const tell = (listener: () => void): Effect.Effect<void> =>
+  Effect.catchAllDefect(
+    Effect.sync(listener),
+    (defect) => Effect.logDebug("A listener of a token source has thrown.", defect)
+  )
 
 /** Equal as long as the status is, but for what time alone changes. */
 const describe = ({ state, waiting }: Watch): string =>
@@ -52,7 +70,7 @@ const describe = ({ state, waiting }: Watch): string =>
     state._tag,
     state.record?.generation,
     state.record?.status._tag,
-    state._tag === "Failed" ? `${state.error._tag} ${state.error.reason}` : "",
+    "error" in state ? `${state.error._tag} ${state.error.reason}` : "",
     waiting > 0
   ].join(" ")
 
@@ -65,18 +83,32 @@ export const track = (
   call: Effect.Effect<GrantRecord, TokenError>
 ): Effect.Effect<Token.Token, TokenError> =>
   call.pipe(
-    Effect.tapBoth({
-      onSuccess: (record) => move(self, () => noteRecord(self, record)),
-      onFailure: (error) =>
-        error._tag === "RequestRejected" ? Effect.void : move(self, () => noteFailure(self, error))
-    }),
+    Effect.tap((record) => move(self, () => noteRecord(self, record))),
     Effect.map((record) => record.grant.token)
   )
 
+/** Notes whether the vault can be read, and forgets that it could not be as soon as it can. */
+export const reading = <A>(self: Watch, read: Effect.Effect<A, TokenError>): Effect.Effect<A, TokenError> =>
+  Effect.tapBoth(read, {
+    onSuccess: () =>
+      self.state._tag === "Unreadable" ? move(self, () => void (self.state = known(self))) : Effect.void,
+    onFailure: (error) => move(self, () => void (self.state = unreadable(known(self), error)))
+  })
+
+const known = ({ state }: Watch): Known => state._tag === "Unreadable" ? state.before : state
+
+const unreadable = (before: Known, error: TokenError): Unreadable => ({
+  _tag: "Unreadable",
+  record: before.record,
+  error,
+  before
+})
+
 /** A renewal that failed stays noted while the token that it was to replace is served. */
 const noteRecord = (self: Watch, record: GrantRecord): void => {
-  const isSameAsFailed = self.state._tag === "Failed" && self.state.record !== undefined &&
-    Token.isSame(self.state.record.grant.token, record.grant.token)
+  const before = known(self)
+  const isSameAsFailed = before._tag === "Failed" && before.record !== undefined &&
+    Token.isSame(before.record.grant.token, record.grant.token)
   if (!isSameAsFailed) self.state = { _tag: "Held", record }
 }
 
@@ -90,13 +122,20 @@ export const see = (self: Watch, record: GrantRecord): Effect.Effect<void> =>
     if (self.state._tag === "Idle") self.state = { _tag: "Held", record }
   })
 
-/** Counts the callers that wait for a renewal or a login. */
-export const renewing = <A, E>(self: Watch, renewal: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+/** Counts the callers that wait for a renewal or a login, and notes its failure. */
+export const renewing = <A>(
+  self: Watch,
+  renewal: Effect.Effect<A, TokenError>
+): Effect.Effect<A, TokenError> =>
   Effect.acquireUseRelease(
     move(self, () => {
       self.waiting++
     }),
-    () => renewal,
+    () =>
+      Effect.tapError(
+        renewal,
+        (error) => error._tag === "RequestRejected" ? Effect.void : move(self, () => noteFailure(self, error))
+      ),
     () =>
       move(self, () => {
         self.waiting--
@@ -115,7 +154,7 @@ export const isRefused = (self: Watch, token: Token.Token): boolean =>
 export const status = (self: Watch): Effect.Effect<TokenStatus.TokenStatus> =>
   Effect.map(Clock.currentTimeMillis, (now) => {
     const { record } = self.state
-    const failure = self.state._tag === "Failed" ? self.state.error : undefined
+    const failure = "error" in self.state ? self.state.error : undefined
     return TokenStatus.make({
       source: self.name,
       health: healthOf(self, now),
@@ -132,6 +171,7 @@ const healthOf = ({ state, waiting }: Watch, now: number): TokenStatus.Health =>
     case "Idle":
       return "Idle"
     case "Failed":
+    case "Unreadable":
       return healthAfter(state.error)
     case "Held":
       return healthWith(state.record, now)

@@ -1,0 +1,249 @@
+/**
+ * The grant under one key of a vault: bounded reads, and writes that come one after the other, lose no grant
+ * and replace nobody else's.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as GrantRecord from "../GrantRecord.js"
+import type * as Vault from "../Vault.js"
+import type { Action, Conflict, VaultError } from "../VaultError.js"
+import { Denied, Unreachable } from "../VaultError.js"
+import type * as Pending from "./pending.js"
+import type { Unsaved, Versioned } from "./pending.js"
+import { reduced } from "./reduced.js"
+import { bounded, shielded } from "./shielded.js"
+
+export interface Cell {
+  readonly vault: Vault.Service
+  readonly key: string
+  /** What the grant must be bound to. */
+  readonly binding: string | undefined
+  /** How long one read and one write may take. */
+  readonly deadline: Duration.Duration
+  readonly pending: Pending.Pending
+}
+
+type Found = Option.Option<Versioned>
+
+/** What is there, whoever it belongs to. */
+export const look = (cell: Cell): Effect.Effect<Found, VaultError> =>
+  Effect.suspend(() => cell.vault.get(cell.key)).pipe(
+    Effect.flatMap(Option.match({
+      onNone: () => Effect.succeedNone,
+      onSome: ({ value, version }) =>
+        Effect.map(GrantRecord.decode(value, cell.vault.name), (record) => Option.some({ record, version }))
+    })),
+    (self) => bounded(self, cell.deadline, () => noAnswer(cell, "get")),
+    spanned(cell, "vault.get")
+  )
+
+/** What is there, if it is ours. */
+export const read = (cell: Cell): Effect.Effect<Found, VaultError> => Effect.tap(look(cell), admit(cell))
+
+/** As `read`; a plain key may look at what is bound, so that it can be shown and removed. */
+export const load = (cell: Cell): Effect.Effect<Found, VaultError> =>
+  cell.binding === undefined ? look(cell) : read(cell)
+
+const admit = (cell: Cell) => (found: Option.Option<{ readonly record: GrantRecord.GrantRecord }>) =>
+  Option.isNone(found) || found.value.record.binding === cell.binding
+    ? Effect.void
+    : Effect.fail(foreign(cell))
+
+/** Fails if what is there, or is to be stored there, belongs to another; whether it can be read is another matter. */
+export const claim = (cell: Cell): Effect.Effect<void, VaultError> =>
+  Effect.zipRight(
+    admit(cell)(Option.fromNullable(cell.pending.unsaved.get(cell.key))),
+    Effect.matchEffect(look(cell), { onFailure: () => Effect.void, onSuccess: admit(cell) })
+  )
+
+const spanned = (cell: Cell, name: string) => <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.withSpan(self, name, { attributes: { "vault.name": cell.vault.name }, captureStackTrace: false })
+
+/**
+ * Waits for the write that an earlier transaction has given up: it may still land, and nothing is to be sent
+ * or written before that is known.
+ */
+export const settled = (cell: Cell): Effect.Effect<void, Unreachable> =>
+  Effect.suspend(() => {
+    const fiber = cell.pending.running.get(cell.key)
+    return fiber === undefined
+      ? Effect.void
+      : Effect.asVoid(bounded(Fiber.await(fiber), cell.deadline, () => stillWriting(cell)))
+  })
+
+/** Changes the vault, to its end or to the deadline, after every change before. */
+const change = <A>(cell: Cell, action: Action, self: Effect.Effect<A, VaultError>) =>
+  Effect.zipRight(
+    settled(cell),
+    shielded(tracked(cell, self), cell.deadline, {
+      onTimeout: () => noAnswer(cell, action),
+      onInterrupt: () => noAnswer(cell, action)
+    })
+  ).pipe(spanned(cell, `vault.${action}`))
+
+/** As `Effect.disconnect`, but remembers the fiber until it has ended. */
+const tracked = <A, E>({ key, pending: { running } }: Cell, self: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkDaemon(Effect.interruptible(self)), (fiber) => {
+      running.set(key, fiber)
+      fiber.addObserver(() => {
+        if (running.get(key) === fiber) running.delete(key)
+      })
+      return Effect.onInterrupt(restore(Fiber.join(fiber)), () => Fiber.interruptFork(fiber))
+    })
+  )
+
+/** Writes as much of the record as can be stored, and gives what that was. */
+const write = (
+  cell: Cell,
+  record: GrantRecord.GrantRecord,
+  over: Option.Option<string> | "Anything"
+): Effect.Effect<GrantRecord.GrantRecord, VaultError> => {
+  const { key, vault } = cell
+  const isBlind = over === "Anything" || vault.capabilities.compareAndSet === "none"
+  const send = (candidate: GrantRecord.GrantRecord): Effect.Effect<GrantRecord.GrantRecord, VaultError> =>
+    GrantRecord.encode(candidate, vault.name).pipe(
+      Effect.flatMap((value) =>
+        isBlind
+          ? change(cell, "set", Effect.suspend(() => vault.set(key, value)))
+          : change(cell, "compareAndSet", Effect.suspend(() => vault.compareAndSet(key, over, value)))
+      ),
+      Effect.as(candidate)
+    )
+  return reduced(record).map(send).reduce((all, next) => Effect.catchTag(all, "Unsupported", () => next))
+}
+
+/** Replaces what was read by a changed form of it. */
+export const replace = (
+  cell: Cell,
+  over: Versioned,
+  record: GrantRecord.GrantRecord
+): Effect.Effect<GrantRecord.GrantRecord, VaultError> => write(cell, record, Option.some(over.version))
+
+/**
+ * Stores a new grant, and remembers it until that has succeeded. Gives what was stored, or nothing when it
+ * lost to what somebody else had stored.
+ */
+export const store = (
+  cell: Cell,
+  unsaved: Unsaved
+): Effect.Effect<Option.Option<GrantRecord.GrantRecord>, VaultError> =>
+  Effect.uninterruptible(Effect.suspend(() => {
+    cell.pending.unsaved.set(cell.key, unsaved)
+    const stored = unsaved._tag === "Login"
+      ? Effect.asSome(storeLogin(cell, unsaved.record, maxRounds))
+      : storeRenewal(cell, unsaved.record, unsaved.over)
+    return Effect.tap(stored, () => Effect.sync(() => cell.pending.unsaved.delete(cell.key)))
+  }))
+
+/** How often a login starts again because somebody wrote in between. */
+const maxRounds = 3
+
+/** Stores what could not be stored before. */
+export const flush = (cell: Cell): Effect.Effect<void, VaultError> =>
+  Effect.suspend(() => {
+    const unsaved = cell.pending.unsaved.get(cell.key)
+    return unsaved === undefined ? Effect.void : store(cell, unsaved)
+  })
+
+const storeRenewal = (
+  cell: Cell,
+  record: GrantRecord.GrantRecord,
+  over: Versioned
+): Effect.Effect<Option.Option<GrantRecord.GrantRecord>, VaultError> =>
+  Effect.asSome(replace(cell, over, record)).pipe(
+    Effect.catchTag("Conflict", (conflict) => settleConflict(cell, record, over, conflict))
+  )
+
+/**
+ * Somebody wrote since the grant was read. That may have been this very write, whose answer was lost; or a
+ * mark on the grant that was redeemed, which the new one replaces. Anything else is a newer login, a logout
+ * or another's renewal, and stays.
+ */
+const settleConflict = Effect.fnUntraced(
+  function*(cell: Cell, record: GrantRecord.GrantRecord, over: Versioned, conflict: Conflict) {
+    const now = Option.getOrUndefined(yield* read(cell))
+    if (now === undefined) return Option.none<GrantRecord.GrantRecord>()
+    if (GrantRecord.hasSameSecrets(now.record, record)) return Option.some(now.record)
+    if (!GrantRecord.hasSameRefreshToken(now.record, over.record)) return Option.none()
+    if (now.version === over.version) return yield* conflict
+    return Option.some(yield* replace(cell, now, record))
+  }
+)
+
+/**
+ * Stores a login at the version that is there, so that a write which is held up can't land on what comes
+ * after it. Only what is damaged is overwritten as it is.
+ */
+const storeLogin = (
+  cell: Cell,
+  login: GrantRecord.GrantRecord,
+  rounds: number
+): Effect.Effect<GrantRecord.GrantRecord, VaultError> =>
+  read(cell).pipe(
+    Effect.catchTag("Corrupt", () => Effect.succeed("Damaged" as const)),
+    Effect.flatMap((found) =>
+      found === "Damaged" ? write(cell, login, "Anything") : writeLogin(cell, login, found)
+    ),
+    Effect.catchTag("Conflict", (conflict) =>
+      rounds > 0 ? storeLogin(cell, login, rounds - 1) : Effect.fail(conflict))
+  )
+
+const writeLogin = (cell: Cell, login: GrantRecord.GrantRecord, found: Found) =>
+  Option.match(found, {
+    onNone: () => write(cell, login, Option.none()),
+    onSome: ({ record, version }) =>
+      record.status._tag === "Active" && GrantRecord.hasSameSecrets(record, login)
+        ? Effect.succeed(record)
+        : write(cell, GrantRecord.make(login.grant, record.generation, cell.binding), Option.some(version))
+  })
+
+/**
+ * Removes what is there and what was to be stored there. A bound key removes nobody else's; a damaged record
+ * is removed, whosever it was.
+ */
+export const remove = (cell: Cell): Effect.Effect<void, VaultError> => {
+  const { key, pending, vault } = cell
+  const isOurs = cell.binding === undefined
+    ? Effect.void
+    : Effect.zipRight(
+      admit(cell)(Option.fromNullable(pending.unsaved.get(key))),
+      Effect.catchTag(read(cell), "Corrupt", () => Effect.void)
+    )
+  return isOurs.pipe(
+    Effect.zipRight(change(cell, "remove", Effect.suspend(() => vault.remove(key)))),
+    Effect.zipRight(Effect.sync(() => {
+      pending.unsaved.delete(key)
+      pending.refused.delete(key)
+      pending.doubted.delete(key)
+    }))
+  )
+}
+
+const foreign = ({ vault }: Cell): Denied =>
+  new Denied({
+    vault: vault.name,
+    action: "get",
+    detail: "the grant under this key is bound to another resource or issuer than the one asked for",
+    hint: "Use another prefix for one of the two, or remove what is stored there first."
+  })
+
+const noAnswer = ({ deadline, vault }: Cell, action: Action): Unreachable =>
+  new Unreachable({
+    vault: vault.name,
+    action,
+    detail: `no answer within ${Duration.format(deadline)}`,
+    hint: action === "get"
+      ? "Check that the vault is reachable."
+      : "Check that the vault is reachable; a new grant is kept in memory and stored at the next call."
+  })
+
+const stillWriting = ({ vault }: Cell): Unreachable =>
+  new Unreachable({
+    vault: vault.name,
+    action: "set",
+    detail: "an earlier write has not ended, and nothing is sent before it has",
+    hint: "Check that the vault is reachable, and try again."
+  })

@@ -1,0 +1,57 @@
+import { expect, it } from "@effect/vitest"
+import { readdirSync, readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+
+const src = fileURLToPath(new URL("../src/", import.meta.url))
+
+/** Every file of `src` in which a secret is unwrapped: how often, and why it has to be. */
+const places: Readonly<Record<string, readonly [count: number, reason: string]>> = {
+  "Token.ts": [2, "two secrets are compared: a token's identity"],
+  "TokenSource.ts": [2, "blanks around a configured secret are cut off"],
+  "http/HttpAuth.ts": [2, "user name and password of an Authorization header"],
+  "http/Placement.ts": [2, "the header or the field that carries the token"],
+  "oauth/DeviceCode.ts": [2, "device code and code verifier in the token request"],
+  "oauth/RefreshToken.ts": [1, "the refresh token in the token request"],
+  "oauth/internal/clientAuth.ts": [2, "the client's secret or key, for its authentication"],
+  "testing/Journal.ts": [1, "only a hash of it is kept"],
+  "testing/VaultConformance.ts": [3, "what comes out of a vault is compared"],
+  "testing/VirtualIdentityProvider.ts": [1, "the token to revoke is looked up"],
+  "testing/internal/idp/clientAuth.ts": [1, "the client's secret is compared"],
+  "testing/internal/vaultCase.ts": [1, "what comes out of a vault is compared"],
+  "vault/GrantRecord.ts": [4, "the text that a vault keeps is written and read; an empty token is none"],
+  "vault/Persisted.ts": [1, "an empty token is none"],
+  "vault/internal/contract.ts": [1, "its size is measured"],
+  "vault/internal/fileRecord.ts": [2, "the text that a file keeps, and its checksum"]
+}
+
+const files = readdirSync(src, { recursive: true, encoding: "utf8" })
+  .map((path) => path.replaceAll("\\", "/"))
+  .filter((path) => path.endsWith(".ts"))
+  .map((path) => ({ path, text: readFileSync(src + path, "utf8") }))
+
+it("a secret is unwrapped in these places and in no other", () => {
+  const found = files
+    .map(({ path, text }) => [path, text.match(/\bRedacted\s*\.\s*value\b/g)?.length ?? 0] as const)
+    .filter(([, count]) => count > 0)
+  const named = Object.entries(places).map(([path, [count]]) => [path, count])
+  expect(Object.fromEntries(found)).toEqual(Object.fromEntries(named))
+})
+
+it("and Redacted has one name everywhere, so that the list is complete", () => {
+  const imports = files.flatMap(({ path, text }) =>
+    Array.from(text.matchAll(/import[^"';]*?from\s+["']effect(?:\/Redacted)?["']/g), ([statement]) => ({
+      path,
+      statement: statement.replaceAll("'", "\"")
+    }))
+  )
+  expect(imports.length).toBeGreaterThan(10)
+  for (const { path, statement } of imports) {
+    expect([path, statement]).toEqual([
+      path,
+      expect.stringMatching(/^import (type )?\* as Redacted from "effect\/Redacted"$/)
+    ])
+  }
+  // No way around the name: a destructured `value`, an access by string, or an alias of the module.
+  const aliases = files.filter(({ text }) => /=\s*Redacted\b(?!\.)|\bRedacted\s*(\[|\?\.)/.test(text))
+  expect(aliases.map(({ path }) => path)).toEqual([])
+})
