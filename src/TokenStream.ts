@@ -195,10 +195,17 @@ const renewal = Effect.fnUntraced(
       next = nextTry(last, yield* Clock.currentTimeMillis, delay)
     }
     yield* sleepUntil(token.expiresAt)
-    if (last !== undefined && retryAtOf(last) > token.expiresAt) return yield* Effect.fail(last)
-    return { _tag: "Due" } as const
+    return yield* atExpiry(last, token)
   }
 )
+
+const atExpiry = <E extends TokenError>(
+  last: E | undefined,
+  token: Token.Token
+): Effect.Effect<{ readonly _tag: "Due" }, E> =>
+  last !== undefined && retryAtOf(last) > token.expiresAt
+    ? Effect.fail(last)
+    : Effect.succeed({ _tag: "Due" })
 
 /** The wait after the first renewal that gave nothing; each one after it is twice as long. In milliseconds. */
 const firstDelay = 1_000

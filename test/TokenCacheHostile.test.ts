@@ -14,6 +14,7 @@ import * as Exit from "effect/Exit"
 import * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { inspect } from "node:util"
@@ -233,7 +234,8 @@ describe("a listener", () => {
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const { log, source } = yield* Scope.extend(Kit.cached(Kit.numbered()), scope)
-      source.onChange(() => Effect.runFork(Scope.close(scope, Exit.void)))
+      const run = Runtime.runFork(yield* Effect.runtime<never>())
+      source.onChange(() => run(Scope.close(scope, Exit.void)))
       const exit = yield* Kit.within(Effect.exit(source.get))
       expect(Kit.errorOf(exit)).toMatchObject({ reason: "Closed" })
       expect(log.inFlight).toBe(0)

@@ -19,7 +19,6 @@ const places: Readonly<Record<string, readonly [count: number, reason: string]>>
   "testing/internal/idp/clientAuth.ts": [1, "the client's secret is compared"],
   "testing/internal/vaultCase.ts": [1, "what comes out of a vault is compared"],
   "vault/GrantRecord.ts": [4, "the text that a vault keeps is written and read; an empty token is none"],
-  "vault/Persisted.ts": [1, "an empty token is none"],
   "vault/internal/contract.ts": [1, "its size is measured"],
   "vault/internal/fileRecord.ts": [2, "the text that a file keeps, and its checksum"]
 }

@@ -7,18 +7,10 @@
 import * as Inspectable from "effect/Inspectable"
 
 /** The base of everything that is a source. */
-export abstract class NamedSource {
+export abstract class NamedSource extends Inspectable.Class {
   abstract readonly name: string
 
-  toJSON(): unknown {
+  override toJSON(): unknown {
     return { _id: "effect-credentials/TokenSource", name: this.name }
-  }
-
-  toString(): string {
-    return Inspectable.format(this.toJSON())
-  }
-
-  [Inspectable.NodeInspectSymbol](): unknown {
-    return this.toJSON()
   }
 }

@@ -221,7 +221,7 @@ const remove = (place: Place, key: string, version: string | undefined): Effect.
   onStem(place, "remove", key, (stem) => {
     const isThere = version === undefined ? Effect.void : isVersion(place, key, stem, version)
     const erase = Effect.zipRight(isThere, FileWrite.erase(place, "remove", stem))
-    return alone(place, stem, Effect.whenEffect(erase, Directory.guard(place, "remove")))
+    return alone(place, stem, Effect.asVoid(Effect.whenEffect(erase, Directory.guard(place, "remove"))))
   })
 
 const isVersion = (

@@ -72,8 +72,17 @@ export const make = (grant: Grant.Grant, after: number, binding?: string): Grant
   }
 }
 
-const usable = (token: Token.Token): Token.Token =>
-  Redacted.value(token.value) === "" ? { ...token, expiresAt: 0 } : token
+/**
+ * Whether it holds an access token at all, and not only what renews it.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const hasToken = (self: GrantRecord): boolean => !isEmpty(self.grant.token)
+
+const isEmpty = (token: Token.Token): boolean => Redacted.value(token.value) === ""
+
+const usable = (token: Token.Token): Token.Token => isEmpty(token) ? { ...token, expiresAt: 0 } : token
 
 /**
  * The record after a renewal: merged as `Grant.renew` does, one generation on, active again.

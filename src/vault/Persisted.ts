@@ -9,13 +9,12 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import type * as Grant from "../Grant.js"
 import * as Token from "../Token.js"
 import { ReauthRequired, RequestRejected, TokenUnavailable, TransientFailure } from "../TokenError.js"
 import type { TokenError } from "../TokenError.js"
 import * as TokenSource from "../TokenSource.js"
-import type * as GrantRecord from "./GrantRecord.js"
+import * as GrantRecord from "./GrantRecord.js"
 import * as Watch from "./internal/watch.js"
 import * as Redemption from "./Redemption.js"
 import * as Vault from "./Vault.js"
@@ -213,7 +212,7 @@ const meet = Effect.fnUntraced(function*(self: Self, demand: Demand, record: Gra
   const now = yield* Clock.currentTimeMillis
   const { token } = record.grant
   if (isUnwanted(self, demand, token)) return yield* notNewer(self.name)
-  if (Redacted.value(token.value) === "") return yield* noToken(self.name)
+  if (!GrantRecord.hasToken(record)) return yield* noToken(self.name)
   if (Token.isExpired(token, now)) return yield* expiredOnArrival(self.name)
   if (!Token.isValidFor(token, now, minValidity(demand))) {
     return yield* tooLong(self.name, token, minValidity(demand))

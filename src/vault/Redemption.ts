@@ -194,7 +194,7 @@ const renew = Effect.fnUntraced(function*(work: Work, accepts: Accepts, rounds: 
       return yield* settleRefusal(work, accepts, rounds, found, answer.left)
     }
     doubt(work, found.record, answer.left)
-    return yield* Effect.fail(answer.left)
+    return yield* answer.left
   }
   const record = GrantRecord.renew(found.record, answer.right)
   const stored = yield* Effect.mapError(

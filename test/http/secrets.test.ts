@@ -4,7 +4,7 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import { describe, expect, it } from "@effect/vitest"
 import * as HttpAuth from "effect-credentials/http/HttpAuth"
-import type { Misconfigured } from "effect-credentials/TokenError"
+import type { Misconfigured, TokenError } from "effect-credentials/TokenError"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -248,7 +248,9 @@ describe("spans", () => {
         const { client } = Kit.fake(() =>
           new Response("ok")
         )
-        const get = (stack as (client: HttpClient.HttpClient) => HttpClient.HttpClient.With<unknown>)(client)
+        const get = (stack as (
+          client: HttpClient.HttpClient
+        ) => HttpClient.HttpClient.With<HttpClientError.HttpClientError | TokenError>)(client)
           .get(Kit.api)
         yield* Effect.withTracer(get, tracer)
         expect(names.filter((name) => name === "source").length).toBe(index + 1)

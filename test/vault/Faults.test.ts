@@ -227,6 +227,21 @@ describe("a write that stalls and lands at last", () => {
       }))
   }
 
+  it.effect("that is a logout is waited for before anything is sent", () =>
+    Effect.gen(function*() {
+      const { issuer, source, store, vault } = yield* setting((vault) => ({
+        remove: (name) =>
+          Effect.uninterruptible(Effect.zipRight(Effect.sleep("90 seconds"), vault.remove(name)))
+      }))
+      const forget = Effect.provideService(Persisted.forget(key), Vault.Vault, vault)
+      expect(yield* settle(Effect.flip(forget), "60 seconds")).toMatchObject({
+        _tag: "Unreachable",
+        action: "remove"
+      })
+      expect(yield* settle(Effect.flip(source.get), "60 seconds")).toMatchObject({ reason: "LoginRequired" })
+      expect([issuer.calls, yield* store.record]).toEqual([0, undefined])
+    }))
+
   it.effect("from another process's login is a conflict, and the login goes over it", () =>
     Effect.gen(function*() {
       const { store, vault } = yield* setting()

@@ -38,6 +38,8 @@ const loggingIn = <A, E>(self: Effect.Effect<A, E>, time: "10 seconds" | "10 min
   Effect.gen(function*() {
     const fiber = yield* Effect.fork(self)
     yield* TestClock.adjust(time)
+    // A mark is hashed by the platform, in real time, before the login begins.
+    while (fiber.unsafePoll() === null) yield* TestClock.adjust("1 seconds")
     return yield* Fiber.await(fiber)
   })
 

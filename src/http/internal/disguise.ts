@@ -60,10 +60,10 @@ export function error(original: unknown, request: Request): unknown {
     })
 }
 
-/** What can be told of a cause: all of a token's error, of others what `Withheld` keeps. */
+/** What can be told of a cause: all of a token's error, of others what `withheld` keeps. */
 const reason = (original: unknown, request: Request): unknown => {
   if (isTokenError(original)) return original
-  return HttpClientError.isHttpClientError(original) ? error(original, request) : new Withheld(original)
+  return HttpClientError.isHttpClientError(original) ? error(original, request) : withheld(original)
 }
 
 export const isTokenError = (value: unknown): value is TokenError =>
@@ -75,19 +75,18 @@ const tokenErrors = [TokenUnavailable, TransientFailure, ReauthRequired, Request
  * The name, the code and the place of a failure whose message and fields may hold the credential: `fetch`
  * quotes a header that it does not like, and a URL that it can't parse.
  */
-class Withheld extends Error {
-  override readonly name: string
-  /** Such as `ECONNREFUSED` or `CERT_HAS_EXPIRED`. */
-  readonly code: string | undefined
-
-  constructor(original: unknown) {
-    const code = codeOf(original)
-    super(code ?? "its message is withheld, since it may hold the credential")
-    const name = read(original, "name")
-    this.name = typeof name === "string" && /^[A-Za-z]{1,60}$/.test(name) ? name : "Error"
-    this.code = code
-    this.stack = [`${this.name}: ${this.message}`, ...framesOf(original)].join("\n")
-  }
+const withheld = (original: unknown): Error => {
+  const code = codeOf(original)
+  const name = read(original, "name")
+  const error = Object.assign(
+    new Error(code ?? "its message is withheld, since it may hold the credential"),
+    {
+      name: typeof name === "string" && /^[A-Za-z]{1,60}$/.test(name) ? name : "Error",
+      code
+    }
+  )
+  error.stack = [`${error.name}: ${error.message}`, ...framesOf(original)].join("\n")
+  return error
 }
 
 /** The first code along its causes. */
