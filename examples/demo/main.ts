@@ -29,6 +29,7 @@ interface Stage {
 const startApp = (stage: Stage, name: string) =>
   Effect.gen(function*() {
     yield* stage.say(`${name}: starts`)
+    yield* note(stage, Tally.appStarted)
     const app = yield* Command.make(process.execPath, "--import", "tsx", "examples/demo/app.ts").pipe(
       Command.env(stage.environment),
       Command.stderr("inherit"),

@@ -27,6 +27,9 @@ export const empty: Tally = {
   failure: undefined
 }
 
+/** Another app starts: the first token that it tells of is no renewal, even if it is the one that is known. */
+export const appStarted = (self: Tally): Tally => ({ ...self, expiresAt: 0 })
+
 export const providerDown = (self: Tally): Tally => ({ ...self, phase: "Down" })
 
 export const providerUp = (self: Tally): Tally => ({ ...self, phase: "Recovering" })
