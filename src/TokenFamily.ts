@@ -180,7 +180,8 @@ class Family<K, E extends TokenError, E2, R> implements TokenFamily<K, E, E2> {
       member.scope = scope
       const exit = yield* Effect.exit(Scope.extend(lookup, scope))
       if (Exit.isFailure(exit)) {
-        yield* Scope.close(scope, exit)
+        // What dies while it is released must not leave anybody waiting.
+        yield* Effect.exit(Scope.close(scope, exit))
         this.forget(member)
         this.alive.delete(member)
       }

@@ -154,6 +154,17 @@ describe("demands that can't be met", () => {
       expect(log.fetches).toBeLessThanOrEqual(3)
     }))
 
+  it.scoped("nor is it with a policy whose back-off is no number", () =>
+    Effect.gen(function*() {
+      yield* TestClock.adjust("1 day")
+      const only = yield* Kit.received("t", "1 hour")
+      const policy = { ...Kit.exact, backoff: { ...Kit.exact.backoff, base: NaN } }
+      const { log, source } = yield* Kit.cached(() => Effect.succeed(only), { policy })
+      const token = yield* source.get
+      for (let call = 0; call < 50; call++) yield* Effect.exit(source.request({ supersede: token }))
+      expect(log.fetches).toBeLessThanOrEqual(3)
+    }))
+
   it.scoped("as much validity as the whole lifetime costs one fetch a second at most", () =>
     Effect.gen(function*() {
       const { log, source } = yield* Kit.cached(Kit.numbered("1 hour", "1 millis"))
@@ -212,6 +223,68 @@ describe("a fetch that can't be interrupted", () => {
       yield* TestClock.adjust("2 minutes")
       expect(secretOf(yield* source.get)).toBe("t2")
       expect(log.most).toBe(1)
+    }))
+})
+
+describe("a fetch that was given up", () => {
+  it.scoped("for statistics that are slow has ended all the same: the cache lives on", () =>
+    Effect.gen(function*() {
+      const statistics = Effect.delay(Effect.succeed(RefreshPolicy.noStatistics), "90 seconds")
+      const { log, source } = yield* Kit.cached(Kit.instantly(), { statistics, timeLimit: "1 minute" })
+      for (let hour = 0; hour < 5; hour++) {
+        yield* Effect.fork(Effect.exit(source.get))
+        yield* TestClock.adjust("1 hour")
+      }
+      expect(log.fetches).toBeGreaterThan(3)
+    }))
+
+  it.effect("F7 and goes on is waited for when the Layer closes", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      let stored = false
+      const { source } = yield* Scope.extend(
+        Kit.cached(
+          () =>
+            Effect.uninterruptible(
+              Effect.delay(
+                Effect.tap(Kit.received("t", "1 hour"), () => Effect.sync(() => (stored = true))),
+                "50 seconds"
+              )
+            ),
+          { timeLimit: "10 seconds" }
+        ),
+        scope
+      )
+      yield* Effect.fork(Effect.exit(source.get))
+      yield* TestClock.adjust("20 seconds")
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("20 seconds")
+      expect(closing.unsafePoll()).toBeNull()
+      yield* TestClock.adjust("20 seconds")
+      expect([stored, closing.unsafePoll() !== null]).toEqual([true, true])
+    }))
+
+  it.scoped("by its closing scope gives its place in the scheduler back", () =>
+    Effect.gen(function*() {
+      const scheduler = yield* RefreshScheduler.make({ concurrency: 1 })
+      const make = (source: TokenSource.TokenSource) =>
+        Effect.provideService(
+          TokenCache.make(source, { policy: Kit.exact, timeLimit: "1 day" }),
+          RefreshScheduler.RefreshScheduler,
+          scheduler
+        )
+      const scope = yield* Scope.make()
+      const hanging = Kit.issuer((nth) =>
+        nth === 1 ? Kit.instantly("30 minutes")(nth, {}) : Effect.uninterruptible(Effect.never)
+      )
+      const well = Kit.issuer(Kit.instantly("1 hour"))
+      yield* Effect.flatMap(Scope.extend(make(hanging.source), scope), (source) => source.get)
+      yield* Effect.flatMap(make(well.source), (source) => source.get)
+      yield* TestClock.adjust("28 minutes")
+      expect(hanging.log.fetches).toBe(2)
+      yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("2 days")
+      expect(well.log.fetches).toBeGreaterThan(10)
     }))
 })
 

@@ -492,3 +492,24 @@ describe("making a source", () => {
       expect(open).toBe(0)
     }))
 })
+
+describe("a lookup that fails", () => {
+  it.scoped("and whose release dies leaves nobody waiting, and is run again", () =>
+    Effect.gen(function*() {
+      let lookups = 0
+      const lookup = () =>
+        Effect.suspend(() => {
+          lookups++
+          return Effect.zipRight(
+            Effect.acquireRelease(Effect.void, () => Effect.die("the release is broken")),
+            Effect.fail(Kit.transient())
+          )
+        })
+      const tenants = yield* makeFamily({ lookup })
+      for (let call = 1; call <= 2; call++) {
+        const exit = yield* Kit.within(Effect.exit(tenants.get("acme")))
+        expect(Kit.errorOf(exit)).toMatchObject({ _tag: "TransientFailure" })
+        expect(lookups).toBe(call)
+      }
+    }))
+})

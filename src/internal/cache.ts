@@ -36,6 +36,10 @@ import type { Runner } from "./runner.js"
 const clockTolerance = 5_000
 /** The least time until the scheduler renews a token that nobody asks for, in milliseconds. */
 const minBackground = 1_000
+/** How long a token counts as the newest that there is, in milliseconds. */
+const newFor = 1_000
+/** How soon the scheduler looks again whether an overdue fetch has ended, in milliseconds. */
+const overdueRecheck = 60_000
 /** The least that closing waits for a fetch that can't be interrupted; longer if its time limit is. */
 const closeLimit = Duration.minutes(1)
 
@@ -57,8 +61,8 @@ export class Cache<E extends TokenError> extends NamedSource
   private readonly usage: Usage.Usage | undefined
   private state: State.CacheState<E | CacheError> = empty
   private generation = 0
-  /** Whether a fetch that was given up goes on, because it can't be interrupted. Until it ends there is no other. */
-  private overdue = false
+  /** A fetch that was given up and goes on, because it can't be interrupted. Until it ends there is no other. */
+  private overdue: State.Flight<E | CacheError> | undefined = undefined
   private listeners: Set<() => void> | undefined = undefined
   /** The cell of the hot path: `ready` holds from `since` until `until`. */
   private ready: Effect.Effect<Token.Token, E | CacheError> | undefined = undefined
@@ -110,7 +114,7 @@ export class Cache<E extends TokenError> extends NamedSource
   private peekAt(now: number): Option.Option<Token.Token> {
     const { ready } = this
     if (this.usage !== undefined) Usage.countUse(this.usage, now)
-    return now < this.until && now >= this.since && isToken(ready)
+    return now < this.until && now >= this.since && State.isToken(ready)
       ? Option.some(ready.value)
       : Option.none()
   }
@@ -123,7 +127,7 @@ export class Cache<E extends TokenError> extends NamedSource
     if (token === undefined) {
       return this.gate(now, true) ?? this.wait(this.join(now, Flight.interactive), Flight.interactive)
     }
-    if (state._tag !== "Refreshing" && !this.overdue) this.begin(now, Flight.background)
+    if (state._tag !== "Refreshing" && this.overdue === undefined) this.begin(now, Flight.background)
     return Exit.succeed(token)
   }
 
@@ -131,7 +135,7 @@ export class Cache<E extends TokenError> extends NamedSource
   private gate(now: number, interactive: boolean): Exit.Exit<never, E | CacheError> | undefined {
     const failure = State.failureOf(this.state)
     if (failure === undefined) return undefined
-    if (this.overdue) return failure.exit
+    if (this.overdue !== undefined) return failure.exit
     return now >= this.since && now < (interactive ? failure.gateUntil : failure.retryAt)
       ? failure.exit
       : undefined
@@ -156,7 +160,7 @@ export class Cache<E extends TokenError> extends NamedSource
     if (request.refresh === true) return this.renewed(now, start, tries)
     const token = State.served(this.state, now)
     const minValidity = request.minValidity === undefined ? 0 : Duration.toMillis(request.minValidity)
-    const wanted = token !== undefined && !isSuperseded(token, request)
+    const wanted = token !== undefined && !Flight.isSuperseded(token, request)
     if (wanted && Token.isValidFor(token, now, minValidity)) return this.answer(now)
     if (wanted && Token.lifetime(token) < minValidity) return Errors.shortLived(this.name, token, minValidity)
     const gated = this.gate(now, start.interactive)
@@ -175,7 +179,7 @@ export class Cache<E extends TokenError> extends NamedSource
     start: Flight.Start,
     tries: number
   ): Effect.Effect<Token.Token, E | CacheError> {
-    const stuck = this.overdue ? this.gate(now, true) : undefined
+    const stuck = this.overdue === undefined ? undefined : this.gate(now, true)
     if (stuck !== undefined) return stuck
     const flight = this.join(now, start)
     const outcome = this.wait(flight, start)
@@ -187,7 +191,7 @@ export class Cache<E extends TokenError> extends NamedSource
   /** What came a moment ago, or came again, is the best that there is: asking again at once would be a storm. */
   private isPointless(now: number, wanted: boolean): boolean {
     return this.state._tag === "Fresh" && (wanted || this.state.repeated) && now >= this.since &&
-      now < this.since + clockTolerance + this.policy.backoff.base
+      now < this.since + clockTolerance + newFor
   }
 
   /** The fetch that is in flight, or a new one. */
@@ -206,7 +210,7 @@ export class Cache<E extends TokenError> extends NamedSource
     const rejections = State.rejectionsOf(before)
     this.become({ _tag: "Refreshing", held, rejected, rejections, failures, flight }, now)
     // A listener may have closed it.
-    if (this.state._tag === "Closed") Deferred.unsafeDone(flight.done, this.state.exit)
+    if (this.state._tag === "Closed") this.abandon(flight)
     else flight.fiber = this.run(this.fetch(flight, start, rejected ?? held))
     return flight
   }
@@ -243,7 +247,8 @@ export class Cache<E extends TokenError> extends NamedSource
     flight: State.Flight<E | CacheError>,
     exit: Exit.Exit<Token.Token, E>
   ): Effect.Effect<void> {
-    if (flight.ended) this.overdue = false
+    flight.answer = exit
+    if (this.overdue === flight) this.overdue = undefined
     if (this.usage !== undefined) {
       Usage.countRenewal(this.usage, this.scheduler.now() - flight.startedAt, Exit.isSuccess(exit))
     }
@@ -265,7 +270,7 @@ export class Cache<E extends TokenError> extends NamedSource
   /** The fetch has ended: everyone who waits gets the outcome, and the state follows from it. */
   private settle(
     flight: State.Flight<E | CacheError>,
-    exit: Exit.Exit<Token.Token, E>,
+    exit: Exit.Exit<Token.Token, E | CacheError>,
     statistics: RefreshPolicy.Statistics,
     random: number
   ): void {
@@ -282,6 +287,10 @@ export class Cache<E extends TokenError> extends NamedSource
     } else Deferred.unsafeDone(flight.done, Errors.closed(this.name))
     flight.ended = true
     if (flight.scheduled) this.scheduler.finished()
+  }
+
+  private abandon(flight: State.Flight<E | CacheError>): void {
+    this.settle(flight, Exit.interrupt(FiberId.none), RefreshPolicy.noStatistics, 0)
   }
 
   get invalidate(): (token: Token.Token) => Effect.Effect<void> {
@@ -312,8 +321,8 @@ export class Cache<E extends TokenError> extends NamedSource
 
   /** Callers wait no longer, even for a fetch that can't be interrupted; what that still brings is dropped. */
   private giveUp(flight: State.Flight<E | CacheError>): boolean {
-    const exit = Exit.interrupt(FiberId.none)
-    this.overdue = true
+    const exit = flight.answer ?? Exit.interrupt(FiberId.none)
+    if (flight.answer === undefined) this.overdue = flight
     flight.fiber?.unsafeInterruptAsFork(FiberId.none)
     this.run(
       Effect.map(Random.next, (random) => this.settle(flight, exit, RefreshPolicy.noStatistics, random))
@@ -322,8 +331,8 @@ export class Cache<E extends TokenError> extends NamedSource
   }
 
   private waitsForOverdue(now: number): boolean {
-    if (this.overdue) this.scheduler.renewAt(this, now + this.policy.backoff.cap)
-    return this.overdue
+    if (this.overdue !== undefined) this.scheduler.renewAt(this, now + overdueRecheck)
+    return this.overdue !== undefined
   }
 
   private isIdle(now: number): boolean {
@@ -376,25 +385,14 @@ export class Cache<E extends TokenError> extends NamedSource
     return Effect.suspend(() => {
       const state = this.state
       this.become({ _tag: "Closed", exit: Errors.closed(this.name) }, 0)
-      if (state._tag !== "Refreshing" || state.flight.fiber === undefined) return Effect.void
-      const { done, fiber } = state.flight
+      const flight = state._tag === "Refreshing" ? state.flight : this.overdue
+      if (flight?.fiber === undefined) return Effect.void
+      const { fiber } = flight
+      const limit = Duration.max(closeLimit, this.timeLimit)
       return Fiber.interruptFork(fiber).pipe(
-        Effect.zipRight(
-          Effect.timeoutOption(
-            Effect.interruptible(Fiber.await(fiber)),
-            Duration.max(closeLimit, this.timeLimit)
-          )
-        ),
-        Effect.zipRight(Deferred.complete(done, Errors.closed(this.name))),
-        Effect.asVoid
+        Effect.zipRight(Effect.timeoutOption(Effect.interruptible(Fiber.await(fiber)), limit)),
+        Effect.zipRight(Effect.sync(() => this.abandon(flight)))
       )
     })
   }
 }
-
-const isToken = <E>(
-  ready: Effect.Effect<Token.Token, E> | undefined
-): ready is Exit.Success<Token.Token, E> => Exit.isExit(ready) && Exit.isSuccess(ready)
-
-const isSuperseded = (token: Token.Token, request: TokenRequest): boolean =>
-  request.supersede !== undefined && Token.isSame(token, request.supersede)

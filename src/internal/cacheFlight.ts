@@ -5,7 +5,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as FiberId from "effect/FiberId"
-import type * as Token from "../Token.js"
+import * as Token from "../Token.js"
 import type { TokenRequest } from "../TokenSource.js"
 import type * as State from "./cacheState.js"
 
@@ -38,7 +38,12 @@ export const make = <E>(start: Start, renews: boolean, now: number, timeLimit: n
     scheduled: start.scheduled,
     interactive: start.interactive,
     renews,
+    answer: undefined,
     ended: false,
     fiber: undefined
   }
 }
+
+/** Whether the request wants any token but this one. */
+export const isSuperseded = (token: Token.Token, { supersede }: TokenRequest): boolean =>
+  supersede !== undefined && Token.isSame(token, supersede)

@@ -95,6 +95,9 @@ export interface Flight<E> {
   readonly interactive: boolean
   /** Whether it is to replace a token, so that it can't come back with that one. */
   readonly renews: boolean
+  /** What the source below has answered. */
+  answer: Exit.Exit<Token.Token, E> | undefined
+  /** Whether everyone who waited has an outcome. */
   ended: boolean
   fiber: Fiber.RuntimeFiber<void> | undefined
 }
@@ -156,3 +159,8 @@ export const untilOf = <E>(state: CacheState<E>): number => {
       return -Infinity
   }
 }
+
+/** Whether what is ready is a token. */
+export const isToken = <E>(
+  ready: Effect.Effect<Token.Token, E> | undefined
+): ready is Exit.Success<Token.Token, E> => Exit.isExit(ready) && Exit.isSuccess(ready)
