@@ -265,8 +265,7 @@ export const basic = <E extends TokenError = never>(
   return authenticate(source, placement, options)
 }
 
-// eslint-disable-next-line no-control-regex
-const controls = /[\x00-\x1f\x7f]/
+const controls = /\p{Cc}/u
 
 const fixed = (password: Redacted.Redacted<string>): TokenSource.TokenSource<never> => {
   const token = Token.make({ value: password, type: "Basic" })
