@@ -39,7 +39,8 @@ export type CacheError = TransientFailure | TokenUnavailable | RequestRejected
 export interface Options extends Settings {}
 
 /**
- * A cache over one source, closed with the scope. Closing waits for a fetch that can't be interrupted, up to a minute.
+ * A cache over one source, closed with the scope. Closing waits for a fetch that can't be interrupted: up to a
+ * minute, or its time limit where that is longer.
  *
  * @since 0.1.0
  * @category constructors

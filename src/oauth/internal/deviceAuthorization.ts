@@ -80,7 +80,7 @@ const lifetimeOf = (input: unknown): number =>
   Math.min(Option.getOrElse(Seconds.lifetime(input), () => 10 * minute), 24 * 60 * minute)
 
 /** Missing, negative or nonsense counts as 5 seconds; at least a second, at most 5 minutes. */
-export const intervalOf = (input: unknown): number => {
+const intervalOf = (input: unknown): number => {
   const seconds = Option.getOrElse(Seconds.decode(input), () => -1)
   return seconds < 0 ? 5 * second : Math.min(Math.max(seconds * second, second), 5 * minute)
 }

@@ -9,7 +9,7 @@ import { Misconfigured } from "../../TokenError.js"
 const maxLength = 2048
 
 /** Whether the host is this machine by an address or name that no resolver can point elsewhere. */
-export const isLoopback = (url: URL): boolean =>
+const isLoopback = (url: URL): boolean =>
   url.hostname === "localhost" || url.hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(url.hostname)
 
 /** The URL, unless it is too long or none at all. */

@@ -71,7 +71,7 @@ export const refuse =
 
 export const shown = (place: Place): string => place.directory.slice(0, 300)
 
-export const isMissing = (error: PlatformError.PlatformError): boolean =>
+const isMissing = (error: PlatformError.PlatformError): boolean =>
   error._tag === "SystemError" && error.reason === "NotFound"
 
 export const isTaken = (error: PlatformError.PlatformError): boolean =>
