@@ -59,6 +59,7 @@ export class TokenUnavailable extends Data.TaggedError("TokenUnavailable")<
 export class TransientFailure extends Data.TaggedError("TransientFailure")<
   Fields<
     | "Network"
+    | "ReplyLost"
     | "Timeout"
     | "ServerError"
     | "RateLimited"

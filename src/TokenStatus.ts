@@ -15,6 +15,7 @@ import type { TokenError } from "./TokenError.js"
  * - `Available` / `Unavailable`: it could (could not) answer, as far as it knows without asking anybody.
  * - `Healthy`: it holds a valid token.
  * - `Refreshing`: a renewal is in flight.
+ * - `Waiting`: another process renews the same grant, and this one waits for what that comes to.
  * - `Degraded`: a renewal failed; the present token is served until it expires, or calls fail until `retryAt`.
  * - `LoginExpiring`: what renews it ends soon.
  * - `Ambiguous`: a renewal was sent and its answer lost.
@@ -30,6 +31,7 @@ export type Health =
   | "Unavailable"
   | "Healthy"
   | "Refreshing"
+  | "Waiting"
   | "Degraded"
   | "LoginExpiring"
   | "Ambiguous"

@@ -5,13 +5,9 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import type * as Vault from "../vault/Vault.js"
 import type { VaultError } from "../vault/Vault.js"
 import {
@@ -20,18 +16,21 @@ import {
   expect,
   expectError,
   expectValue,
-  leasing,
   listing,
   notComparing,
-  notLeasing,
   onKey,
   readOnly,
   secret,
+  text,
+  textOf,
   versionOf,
   writable
 } from "./internal/vaultCase.js"
 import type { Case } from "./internal/vaultCase.js"
+import { announcingCases } from "./internal/vaultChanges.js"
 import { hostileKeys, hostileValues } from "./internal/vaultHostile.js"
+import { leasingCases } from "./internal/vaultLease.js"
+import { racingCases } from "./internal/vaultRaces.js"
 
 export type { Case } from "./internal/vaultCase.js"
 export { ConformanceFailure } from "./internal/vaultCase.js"
@@ -41,30 +40,10 @@ const increments = 20
 /** Adds one to the number that is stored, as often as it takes. */
 const increment = (vault: Vault.Service, key: string): Effect.Effect<void, VaultError> =>
   Effect.flatMap(vault.get(key), (entry) => {
-    const next = secret(String(
-      1 + Number(Option.match(entry, {
-        onNone: () => 0,
-        onSome: ({ value }) => Redacted.value(value)
-      }))
-    ))
+    const next = secret(String(1 + Number(Option.match(entry, { onNone: () => 0, onSome: text }))))
     const write = vault.compareAndSet(key, Option.map(entry, ({ version }) => version), next)
     return Effect.zipRight(Effect.yieldNow(), write)
   }).pipe(Effect.retry({ while: (error) => error._tag === "Conflict" }), Effect.asVoid)
-
-/** The same without compare-and-set: right only if nobody else does it at the same time. */
-const incrementBlindly = (vault: Vault.Service, key: string): Effect.Effect<void, VaultError> =>
-  Effect.gen(function*() {
-    const entry = yield* vault.get(key)
-    yield* Effect.yieldNow()
-    const count = Option.match(entry, {
-      onNone: () => 0,
-      onSome: ({ value }) => Number(Redacted.value(value))
-    })
-    yield* vault.set(key, secret(String(count + 1)))
-  })
-
-const briefly = { term: "30 seconds", wait: "50 millis" } as const
-const patiently = { term: "30 seconds", wait: "20 seconds" } as const
 
 const reading: ReadonlyArray<Case> = [
   define(
@@ -159,11 +138,7 @@ const writing: ReadonlyArray<Case> = [
           const writer = yield* Effect.fork(vault.set(key, secret("n".repeat(size))))
           yield* Effect.forEach(Array.from({ length: yields }), () => Effect.yieldNow())
           yield* Fiber.interrupt(writer)
-          const entry = yield* vault.get(key)
-          const value = Option.match(entry, {
-            onNone: () => "",
-            onSome: ({ value }) => Redacted.value(value)
-          })
+          const value = yield* textOf(vault, key)
           yield* expect(
             value === "old" || value === "n".repeat(size),
             "an interrupted set left a torn or no value"
@@ -271,81 +246,6 @@ const listingCases: ReadonlyArray<Case> = [
   )
 ]
 
-const leasingCases: ReadonlyArray<Case> = [
-  onKey(
-    "a lease excludes all others",
-    (capabilities) => leasing(capabilities) && writable(capabilities),
-    (vault, key) =>
-      Effect.zipRight(
-        Effect.all(
-          Effect.replicate(
-            Effect.scoped(Effect.zipRight(vault.lease(key, patiently), incrementBlindly(vault, key))),
-            increments
-          ),
-          { concurrency: "unbounded", discard: true }
-        ),
-        expectValue(vault, key, String(increments))
-      )
-  ),
-  define(
-    "a lease that is not given back in time is Locked",
-    leasing,
-    (vault) =>
-      Effect.scoped(Effect.zipRight(
-        vault.lease("conformance/locked", patiently),
-        expectError(Effect.scoped(vault.lease("conformance/locked", briefly)), "Locked", "lease")
-      ))
-  ),
-  define("a lease on one key leaves other keys free", leasing, (vault) =>
-    Effect.scoped(
-      Effect.zipRight(vault.lease("conformance/one", patiently), vault.lease("conformance/other", briefly))
-    )),
-  define("closing the scope gives the lease back", leasing, (vault) =>
-    Effect.zipRight(
-      Effect.scoped(vault.lease("conformance/scoped", patiently)),
-      Effect.scoped(vault.lease("conformance/scoped", briefly))
-    )),
-  define("interruption gives the lease back", leasing, (vault) =>
-    Effect.gen(function*() {
-      const held = yield* Deferred.make<void>()
-      const owner = yield* Effect.fork(Effect.scoped(
-        Effect.zipRight(
-          Effect.zipRight(
-            vault.lease("conformance/interrupted", patiently),
-            Deferred.succeed(held, undefined)
-          ),
-          Effect.never
-        )
-      ))
-      yield* Deferred.await(held)
-      yield* Fiber.interrupt(owner)
-      yield* Effect.scoped(vault.lease("conformance/interrupted", briefly))
-    })),
-  define(
-    "a caller that is interrupted while it waits takes no lease",
-    leasing,
-    (vault) =>
-      Effect.gen(function*() {
-        yield* Effect.scoped(Effect.gen(function*() {
-          yield* vault.lease("conformance/waiting", patiently)
-          const waiter = yield* Effect.fork(Effect.scoped(vault.lease("conformance/waiting", patiently)))
-          yield* Effect.sleep("20 millis")
-          const exit = yield* Fiber.interrupt(waiter)
-          yield* expect(
-            Exit.isFailure(exit) && Cause.isInterrupted(exit.cause),
-            "two owners had the lease at once"
-          )
-        }))
-        yield* Effect.scoped(vault.lease("conformance/waiting", briefly))
-      })
-  ),
-  define(
-    "without leases, lease is Unsupported",
-    notLeasing,
-    (vault) => expectError(Effect.scoped(vault.lease("conformance", briefly)), "Unsupported", "lease")
-  )
-]
-
 /**
  * Every case of the contract. Register each with your test runner, under a `Vault` layer of your backend; a
  * case that does not apply to its capabilities succeeds at once, and `applies` lets you report it as skipped.
@@ -358,5 +258,7 @@ export const cases: ReadonlyArray<Case> = [
   ...writing,
   ...comparingCases,
   ...listingCases,
-  ...leasingCases
+  ...leasingCases,
+  ...racingCases,
+  ...announcingCases
 ]

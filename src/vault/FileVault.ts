@@ -21,10 +21,12 @@ import { globalValue } from "effect/GlobalValue"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
 import { Misconfigured } from "../TokenError.js"
-import { checkValue, conflict } from "./internal/contract.js"
+import { checkValue, conflict, unsupported } from "./internal/contract.js"
 import * as Directory from "./internal/directory.js"
 import type { Place } from "./internal/directory.js"
+import * as FileLease from "./internal/fileLease.js"
 import * as FileRecord from "./internal/fileRecord.js"
 import * as FileWrite from "./internal/fileWrite.js"
 import { freshId } from "./internal/freshId.js"
@@ -32,7 +34,7 @@ import * as KeyedMutex from "./internal/keyedMutex.js"
 import { bounded } from "./internal/shielded.js"
 import * as Vault from "./Vault.js"
 import type { Action, VaultError } from "./VaultError.js"
-import { Corrupt, Unsupported } from "./VaultError.js"
+import { Corrupt } from "./VaultError.js"
 import * as VaultKey from "./VaultKey.js"
 
 /**
@@ -88,7 +90,8 @@ const capabilities: Vault.Capabilities = {
   writable: true,
   list: true,
   compareAndSet: "process",
-  lease: "none",
+  lease: "shared",
+  announce: "none",
   maxValueBytes: FileRecord.maxValueBytes
 }
 
@@ -103,18 +106,11 @@ const service = (place: Place): Vault.Service => ({
     write(place, "compareAndSet", key, value, (found) => isAt(place, "compareAndSet", found, expected)),
   remove: (key, options) => remove(place, key, options?.version),
   list: (prefix) => list(place, prefix),
-  lease: () => Effect.fail(noLease(place))
+  lease: FileLease.make(place),
+  changes: () => Stream.fail(unsupported(place.vault, "changes", "files tell nobody of a write"))
 })
 
 const toEntry = ({ value, version }: FileRecord.Sealed): Vault.Entry => ({ value, version })
-
-const noLease = (place: Place): Unsupported =>
-  new Unsupported({
-    vault: place.vault,
-    action: "lease",
-    detail: "this vault has no leases",
-    hint: "Use a vault whose capabilities name one."
-  })
 
 const onStem = <A>(
   place: Place,

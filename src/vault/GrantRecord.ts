@@ -16,14 +16,34 @@ import { ownFieldsOnly } from "./internal/json.js"
 import { Corrupt, Unsupported } from "./VaultError.js"
 
 /**
- * Whether the grant may be renewed. A quarantined one isn't tried again while it holds the refused refresh
- * token.
+ * Whether the grant may be renewed. `Redeeming` is the journal of a renewal: it is written before the refresh
+ * token is sent, so that whoever finds it later knows that the token may be spent. `Ambiguous` is what becomes
+ * of that when the answer was lost for good. A quarantined one was refused. Each speaks of the refresh token
+ * with this hash only.
  *
  * @since 0.1.0
  * @category models
  */
 export type Status =
   | { readonly _tag: "Active" }
+  | {
+    readonly _tag: "Redeeming"
+    /** The SHA-256 of the refresh token that is sent, as hex digits. */
+    readonly hash: string
+    /** When it was first sent at the earliest, in Unix milliseconds by the store's clock. */
+    readonly since: number
+    /** Which process wrote this. */
+    readonly owner: string
+    /** The fencing number of that process's lease; 0 without one. */
+    readonly fence: number
+  }
+  | {
+    readonly _tag: "Ambiguous"
+    /** The SHA-256 of the refresh token that may be spent, as hex digits. */
+    readonly hash: string
+    /** When it was first sent at the earliest, in Unix milliseconds by the store's clock. */
+    readonly since: number
+  }
   | {
     readonly _tag: "Quarantined"
     /** The SHA-256 of the refresh token that was refused, as hex digits. */
@@ -49,6 +69,8 @@ export interface GrantRecord {
   readonly status: Status
   /** When the present refresh token was received, in Unix milliseconds. */
   readonly refreshIssuedAt: number
+  /** Whether the last renewal came with a new refresh token; absent before the first. */
+  readonly rotates: boolean | undefined
   /** The fields that this release does not know. */
   readonly rest: Redacted.Redacted<Readonly<Record<string, unknown>>>
 }
@@ -68,6 +90,7 @@ export const make = (grant: Grant.Grant, after: number, binding?: string): Grant
     binding,
     status: { _tag: "Active" },
     refreshIssuedAt: grant.token.issuedAt,
+    rotates: undefined,
     rest: Redacted.make({})
   }
 }
@@ -93,7 +116,8 @@ const usable = (token: Token.Token): Token.Token => isEmpty(token) ? { ...token,
 export const renew = (self: GrantRecord, renewed: Grant.Grant): GrantRecord => {
   const next = make(Grant.renew(self.grant, renewed), self.generation, self.binding)
   const isKept = hasSameRefreshToken(self, next)
-  return { ...next, rest: self.rest, refreshIssuedAt: isKept ? self.refreshIssuedAt : next.refreshIssuedAt }
+  const refreshIssuedAt = isKept ? self.refreshIssuedAt : next.refreshIssuedAt
+  return { ...next, rest: self.rest, refreshIssuedAt, rotates: !isKept }
 }
 
 /**
@@ -110,16 +134,45 @@ export const quarantine = (
   Effect.map(refreshHash(self), (hash) => ({ ...self, status: { _tag: "Quarantined", hash, ...rejection } }))
 
 /**
- * Whether it is marked as refused and still holds the refresh token that was.
+ * The record while its refresh token is sent, marked with the token's hash.
  *
  * @since 0.1.0
- * @category predicates
+ * @category combinators
  */
-export const isQuarantined = (self: GrantRecord): Effect.Effect<boolean> => {
+export const redeeming = (
+  self: GrantRecord,
+  journal: { readonly since: number; readonly owner: string; readonly fence: number }
+): Effect.Effect<GrantRecord> =>
+  Effect.map(refreshHash(self), (hash) => ({ ...self, status: { _tag: "Redeeming", hash, ...journal } }))
+
+/**
+ * The record once nobody can tell any more whether its refresh token is spent. Nothing of it is lost.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const ambiguous = (self: GrantRecord, since: number): Effect.Effect<GrantRecord> =>
+  Effect.map(refreshHash(self), (hash) => ({ ...self, status: { _tag: "Ambiguous", hash, since } }))
+
+/**
+ * The record without a mark.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const activate = (self: GrantRecord): GrantRecord => ({ ...self, status: { _tag: "Active" } })
+
+/**
+ * What is known of the refresh token that it holds now: a mark that speaks of another one means nothing.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const statusOf = (self: GrantRecord): Effect.Effect<Status> => {
   const { status } = self
   return status._tag === "Active"
-    ? Effect.succeed(false)
-    : Effect.map(refreshHash(self), (hash) => hash === status.hash)
+    ? Effect.succeed(status)
+    : Effect.map(refreshHash(self), (hash) => hash === status.hash ? status : { _tag: "Active" })
 }
 
 const refreshHash = (self: GrantRecord): Effect.Effect<string> =>
@@ -161,6 +214,8 @@ const Known = {
   binding: Schema.optional(Digest),
   status: Schema.Union(
     Schema.TaggedStruct("Active", {}),
+    Schema.TaggedStruct("Redeeming", { hash: Digest, since: Instant, owner: Name, fence: Count }),
+    Schema.TaggedStruct("Ambiguous", { hash: Digest, since: Instant }),
     Schema.TaggedStruct("Quarantined", {
       hash: Digest,
       reason: Schema.String.pipe(Schema.pattern(/^[A-Za-z_]{1,40}$/)),
@@ -176,6 +231,7 @@ const Known = {
   scopes: Schema.Array(Text).pipe(Schema.maxItems(1000)),
   refreshToken: Schema.optional(Secret),
   refreshIssuedAt: Instant,
+  rotates: Schema.optional(Schema.Boolean),
   refreshExpiresAt: Schema.optional(Instant),
   idToken: Schema.optional(Secret),
   extra: Schema.Record({ key: Schema.String, value: Text }).pipe(
@@ -243,7 +299,9 @@ const fieldOf = (error: ParseResult.ParseError): string => {
   return typeof field === "string" && Object.hasOwn(Known, field) ? field : "the text"
 }
 
-const toStored = ({ binding, generation, grant, refreshIssuedAt, rest, status }: GrantRecord): Stored => ({
+const toStored = (
+  { binding, generation, grant, refreshIssuedAt, rest, rotates, status }: GrantRecord
+): Stored => ({
   ...Redacted.value(rest),
   schema: 1,
   generation,
@@ -256,6 +314,7 @@ const toStored = ({ binding, generation, grant, refreshIssuedAt, rest, status }:
   scopes: grant.token.scopes,
   refreshToken: grant.refreshToken,
   refreshIssuedAt: toInstant(refreshIssuedAt),
+  rotates,
   refreshExpiresAt: grant.refreshExpiresAt === undefined ? undefined : toInstant(grant.refreshExpiresAt),
   idToken: grant.idToken,
   extra: grant.extra
@@ -269,6 +328,7 @@ const fromStored = (stored: Stored): GrantRecord => ({
   binding: stored.binding,
   status: stored.status,
   refreshIssuedAt: stored.refreshIssuedAt,
+  rotates: stored.rotates,
   rest: Redacted.make(
     Object.fromEntries(Object.entries(stored).filter(([name]) => !Object.hasOwn(Known, name)))
   ),

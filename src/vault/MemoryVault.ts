@@ -3,13 +3,17 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import * as Announcer from "./internal/announcer.js"
 import { checkValue, conflict, locked } from "./internal/contract.js"
 import * as KeyedMutex from "./internal/keyedMutex.js"
+import { defaultWait } from "./internal/leasing.js"
 import * as Vault from "./Vault.js"
 import type { Action, VaultError } from "./VaultError.js"
 import * as VaultKey from "./VaultKey.js"
@@ -40,16 +44,19 @@ const capabilities: Vault.Capabilities = {
   list: true,
   compareAndSet: "process",
   lease: "process",
+  announce: "process",
   maxValueBytes: 1024 * 1024
 }
 
 const unsafeMake = (name: string): Vault.Service => {
   const entries = new Map<string, Vault.Entry>()
+  const { announce, changes } = Announcer.unsafeMake()
   let writes = 0
 
   const put = (key: string, value: Redacted.Redacted<string>): string => {
     const version = String(++writes)
     entries.set(key, { value, version })
+    announce(key)
     return version
   }
   const isAt = (key: string, expected: string | undefined): boolean => entries.get(key)?.version === expected
@@ -87,24 +94,26 @@ const unsafeMake = (name: string): Vault.Service => {
         if (options?.version !== undefined && entries.has(key) && !isAt(key, options.version)) {
           return Effect.fail(conflict(name, "remove"))
         }
-        entries.delete(key)
+        if (entries.delete(key)) announce(key)
         return Effect.void
       }),
     list: (prefix) => Effect.sync(() => Array.from(entries.keys()).filter((key) => key.startsWith(prefix))),
-    lease: makeLease(name)
+    lease: makeLease(name),
+    changes: (key) => Stream.unwrap(Effect.as(VaultKey.check(name, "changes", key), changes(key)))
   }
 }
 
 const makeLease = (name: string): Vault.Service["lease"] => {
   const leases = KeyedMutex.unsafeMake()
+  let fences = 0
   return (key, options) =>
     VaultKey.check(name, "lease", key).pipe(
       Effect.zipRight(leases.hold(key, Duration.decode(options.wait ?? defaultWait))),
-      Effect.flatMap((held) => held ? Effect.succeed({ key }) : Effect.fail(locked(name)))
+      Effect.filterOrFail((held) => held, () => locked(name)),
+      Effect.zipRight(Clock.currentTimeMillis),
+      Effect.map((acquiredAt) => ({ key, fence: ++fences, acquiredAt, check: Effect.void }))
     )
 }
-
-const defaultWait = Duration.seconds(10)
 
 /**
  * An empty vault in memory as the program's vault.

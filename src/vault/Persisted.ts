@@ -60,6 +60,10 @@ export interface Options<R> {
   readonly minUsable?: Duration.DurationInput | undefined
   /** How long one redemption, and one read or write of the vault, may take. Default 1 minute. */
   readonly deadline?: Duration.DurationInput | undefined
+  /** For how long the issuer takes the same refresh token again; see `Redemption.Options`. Default 0. */
+  readonly graceWindow?: Duration.DurationInput | undefined
+  /** After what silence a dead process's lease is taken over. Default 15 seconds. */
+  readonly leaseTerm?: Duration.DurationInput | undefined
 }
 
 /**
@@ -83,6 +87,7 @@ const source = <R>(
   const name = options.name ?? "stored login"
   const { login, redeem } = options
   const deadline = Duration.decode(options.deadline ?? Redemption.defaultDeadline)
+  const watch = Watch.unsafeMake(name)
   const self: Self = {
     name,
     redemption: Redemption.make({
@@ -90,11 +95,14 @@ const source = <R>(
       key: options.key,
       source: name,
       deadline,
+      graceWindow: options.graceWindow,
+      leaseTerm: options.leaseTerm,
+      waiting: (wait) => Watch.waiting(watch, wait),
       redeem: redeem === undefined ? undefined : (grant) => Effect.provide(redeem(grant), context)
     }),
     login: login === undefined ? undefined : Effect.provide(timed(name, login), context),
     minUsable: Duration.toMillis(options.minUsable ?? 0),
-    watch: Watch.unsafeMake(name)
+    watch
   }
   return TokenSource.make({
     name,
@@ -102,7 +110,7 @@ const source = <R>(
     invalidate: (token) => Effect.sync(() => Watch.refuse(self.watch, token)),
     status: Watch.status(self.watch),
     onChange: (listener) => Watch.onChange(self.watch, listener),
-    timeLimit: Duration.sum(Duration.times(deadline, 2), login?.timeLimit ?? 0)
+    timeLimit: Duration.sum(Duration.times(deadline, 3), login?.timeLimit ?? 0)
   })
 }
 
@@ -287,13 +295,17 @@ export const save = (key: VaultKey.Input, grant: Grant.Grant): Effect.Effect<voi
 
 /**
  * Removes what is stored under a key, even if it is damaged. It revokes nothing: a logout does that first,
- * with what `load` gives. Plain text removes whatever has that name.
+ * with what `load` gives. Plain text removes whatever has that name. With a record it is removed only if the
+ * same secrets are still stored, else `Conflict`: so a logout can't remove what another process has renewed.
  *
  * @since 0.1.0
  * @category commands
  */
-export const forget = (key: VaultKey.Input): Effect.Effect<void, VaultError, Vault.Vault> =>
-  Effect.flatMap(Vault.Vault, (vault) => Redemption.make({ vault, key, source: vault.name }).forget)
+export const forget = (
+  key: VaultKey.Input,
+  only?: GrantRecord.GrantRecord
+): Effect.Effect<void, VaultError, Vault.Vault> =>
+  Effect.flatMap(Vault.Vault, (vault) => Redemption.make({ vault, key, source: vault.name }).forget(only))
 
 /**
  * The record that is stored under a key, as it is: perhaps expired, perhaps quarantined. Plain text shows

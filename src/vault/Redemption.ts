@@ -1,25 +1,24 @@
 /**
- * The redeem transaction: the one place that redeems a stored grant. In this order: take the turn, store what
- * could not be stored before, read again, adopt what somebody else has renewed, redeem, store, and only then
- * answer.
+ * The redeem transaction: the one place that redeems a stored grant. In this order: take the turn in this
+ * process, then the lease in the vault; store what could not be stored before; read again; adopt what somebody
+ * else has renewed; write down that the refresh token is about to be sent; redeem; store; give the lease back,
+ * and only then answer.
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Grant from "../Grant.js"
-import { ReauthRequired, TransientFailure } from "../TokenError.js"
-import type { Misconfigured, TokenError } from "../TokenError.js"
+import type { TokenError } from "../TokenError.js"
 import * as GrantRecord from "./GrantRecord.js"
+import * as Exclusive from "./internal/exclusive.js"
 import * as Pending from "./internal/pending.js"
 import type { Versioned } from "./internal/pending.js"
-import { shielded } from "./internal/shielded.js"
 import * as Stored from "./internal/stored.js"
+import * as Transaction from "./internal/transaction.js"
 import type * as Vault from "./Vault.js"
-import { toTokenError } from "./VaultError.js"
 import type { VaultError } from "./VaultError.js"
 import * as VaultKey from "./VaultKey.js"
 
@@ -40,7 +39,8 @@ export interface Options {
   readonly source: string
   /**
    * Redeems the refresh token of this grant, once. It must be interruptible; its answer is merged with the
-   * grant as `Grant.renew` does. Absent: grants are never renewed.
+   * grant as `Grant.renew` does. It fails with `Network` only if nothing can have reached the issuer, and with
+   * `ReplyLost` or `Timeout` if something may have. Absent: grants are never renewed.
    */
   readonly redeem?: ((grant: Grant.Grant) => Effect.Effect<Grant.Grant, TokenError>) | undefined
   /**
@@ -48,6 +48,21 @@ export interface Options {
    * discovery and a request may take.
    */
   readonly deadline?: Duration.DurationInput | undefined
+  /**
+   * For how long after the first time the issuer takes the same refresh token again: a request whose answer was
+   * lost is repeated within it. `Infinity` for an issuer that never replaces refresh tokens; one that is seen
+   * not to counts as such anyway. Default 0: what may have been sent is never sent again, but `Ambiguous`.
+   */
+  readonly graceWindow?: Duration.DurationInput | undefined
+  /**
+   * After what silence another process takes over the lease of one that died. Default 15 seconds; a process
+   * that stops for longer while it redeems loses its turn.
+   */
+  readonly leaseTerm?: Duration.DurationInput | undefined
+  /** How long to wait for another process that redeems. Default: as `deadline`. */
+  readonly leaseWait?: Duration.DurationInput | undefined
+  /** Runs around each time in which another process is waited for. */
+  readonly waiting?: (<A, E>(self: Effect.Effect<A, E>) => Effect.Effect<A, E>) | undefined
 }
 
 /**
@@ -56,14 +71,13 @@ export interface Options {
  * @since 0.1.0
  * @category models
  */
-export type Outcome =
-  | { readonly _tag: "Missing" }
-  | { readonly _tag: "Adopted" | "Renewed"; readonly record: GrantRecord.GrantRecord }
+export type Outcome = Transaction.Outcome
 
 /**
  * The renewal of one stored grant. Safe for any number of concurrent callers: within a process they take
- * turns, and who waited adopts what the first one got, or fails as it did. Vault errors come as token errors
- * and are never taken for "no grant".
+ * turns, and who waited adopts what the first one got, or fails as it did. Among processes the vault's lease
+ * gives the turn, and who waits adopts what is stored meanwhile; a vault without leases excludes nobody
+ * outside of this process. Vault errors come as token errors and are never taken for "no grant".
  *
  * @since 0.1.0
  * @category models
@@ -85,8 +99,11 @@ export interface Redemption {
    * What of it the vault can't take is left out, the refresh token last. Gives what was stored.
    */
   readonly save: (grant: Grant.Grant) => Effect.Effect<GrantRecord.GrantRecord, VaultError>
-  /** Removes the grant, even a damaged one, and what was not stored of it. */
-  readonly forget: Effect.Effect<void, VaultError>
+  /**
+   * Removes the grant, even a damaged one, and what was not stored of it. With a record only if the same
+   * secrets are still stored, else `Conflict`.
+   */
+  readonly forget: (only?: GrantRecord.GrantRecord) => Effect.Effect<void, VaultError>
   /**
    * Runs a login while no other one runs for this key; who waited while it failed or died does so with it and
    * asks nobody.
@@ -112,26 +129,28 @@ export const make = (options: Options): Redemption => {
     deadline,
     pending
   }
-  const work: Work = { source: options.source, redeem: options.redeem, cell, deadline }
+  const work: Transaction.Work = {
+    source: options.source,
+    redeem: options.redeem,
+    cell,
+    deadline,
+    grace: Duration.decode(options.graceWindow ?? 0),
+    turn: {
+      term: Duration.decode(options.leaseTerm ?? defaultLeaseTerm),
+      wait: Duration.decode(options.leaseWait ?? deadline),
+      waiting: options.waiting ?? identity
+    }
+  }
   const inTurn = pending.transactions.withLock(key)
   return {
-    read: Effect.map(read(work), recordOf),
+    read: Effect.map(Transaction.read(work), recordOf),
     load: Effect.map(Stored.load(cell), recordOf),
-    renew: (accepts) => pending.transactions.join(key)(transaction(work, accepts)),
-    save: (grant) => inTurn(Effect.uninterruptible(save(cell, grant))),
-    forget: inTurn(Effect.uninterruptible(Stored.remove(cell))),
+    renew: (accepts) => pending.transactions.join(key)(Transaction.run(work, accepts)),
+    save: (grant) => inTurn(undisturbed(work, save(cell, grant))),
+    forget: (only) => inTurn(undisturbed(work, Stored.remove(cell, only))),
     alone: pending.logins.join(key)
   }
 }
-
-interface Work extends Pick<Options, "source" | "redeem"> {
-  readonly cell: Stored.Cell
-  readonly deadline: Duration.Duration
-}
-
-type Accepts = Parameters<Redemption["renew"]>[0]
-
-const recordOf = Option.map(({ record }: Versioned) => record)
 
 /**
  * The default of `deadline`.
@@ -141,172 +160,32 @@ const recordOf = Option.map(({ record }: Versioned) => record)
  */
 export const defaultDeadline: Duration.Duration = Duration.minutes(1)
 
-/** How often a transaction starts again because the stored grant has changed under it. */
-const maxRounds = 3
+const defaultLeaseTerm = Duration.seconds(15)
 
-const missing: Outcome = { _tag: "Missing" }
-
-const asTokenError = (work: Work) => (error: VaultError): TransientFailure | Misconfigured =>
-  toTokenError(error, work.source)
-
-const read = (work: Work): Effect.Effect<Option.Option<Versioned>, TokenError> =>
-  Effect.mapError(Stored.read(work.cell), asTokenError(work))
-
-/** Nothing is redeemed before every grant that was got earlier is stored. */
-const transaction = (work: Work, accepts: Accepts): Effect.Effect<Outcome, TokenError> =>
-  Stored.settled(work.cell).pipe(
-    Effect.zipRight(Stored.flush(work.cell)),
-    Effect.mapError(asTokenError(work)),
-    Effect.zipRight(attempt(work, accepts, maxRounds))
-  )
-
-/** Reads, and either adopts or redeems what it finds. */
-const attempt = (work: Work, accepts: Accepts, rounds: number): Effect.Effect<Outcome, TokenError> =>
-  Effect.flatMap(
-    read(work),
-    Option.match({
-      onNone: () => Effect.succeed(missing),
-      onSome: (found) => consider(work, accepts, rounds, found)
-    })
-  )
-
-const consider = (
-  work: Work,
-  accepts: Accepts,
-  rounds: number,
-  found: Versioned
-): Effect.Effect<Outcome, TokenError> =>
-  Effect.flatMap(accepts(found.record), (accepted) => {
-    if (accepted) return Effect.succeed<Outcome>({ _tag: "Adopted", record: found.record })
-    return rounds > 0
-      ? Effect.uninterruptible(renew(work, accepts, rounds, found))
-      : Effect.fail(unsettled(work))
-  })
-
-/** Redeems, once, and stores the answer before it gives it. */
-const renew = Effect.fnUntraced(function*(work: Work, accepts: Accepts, rounds: number, found: Versioned) {
-  const { redeem } = work
-  if (redeem === undefined || found.record.grant.refreshToken === undefined) return yield* notRenewable(work)
-  if (yield* isRefused(work, found.record)) return yield* refused(work)
-  const answer = yield* Effect.either(redeemWithin(work, redeem(found.record.grant)))
-  if (Either.isLeft(answer)) {
-    if (answer.left._tag === "ReauthRequired" && answer.left.reason === "GrantRejected") {
-      return yield* settleRefusal(work, accepts, rounds, found, answer.left)
-    }
-    doubt(work, found.record, answer.left)
-    return yield* answer.left
-  }
-  const record = GrantRecord.renew(found.record, answer.right)
-  const stored = yield* Effect.mapError(
-    Stored.store(work.cell, { _tag: "Renewal", record, over: found }),
-    asTokenError(work)
-  )
-  return Option.isSome(stored)
-    ? { _tag: "Renewed" as const, record: stored.value }
-    : yield* attempt(work, accepts, rounds - 1)
-})
-
-const redeemWithin = (
-  work: Work,
-  redeem: Effect.Effect<Grant.Grant, TokenError>
-): Effect.Effect<Grant.Grant, TokenError> =>
-  shielded(redeem, work.deadline, {
-    onTimeout: () =>
-      cut(work, "Timeout", `the issuer did not answer within ${Duration.format(work.deadline)}`),
-    onInterrupt: () => cut(work, "Interrupted", "the renewal stopped itself")
-  }).pipe(
-    Effect.tapBoth({
-      onSuccess: () => Effect.annotateCurrentSpan("outcome", "Renewed"),
-      onFailure: ({ reason }) => Effect.annotateCurrentSpan("outcome", reason)
-    }),
-    Effect.withSpan("vault.redeem", { attributes: { source: work.source }, captureStackTrace: false })
-  )
-
-const isRefused = (work: Work, record: GrantRecord.GrantRecord): Effect.Effect<boolean> => {
-  const refused = work.cell.pending.refused.get(work.cell.key)
-  return refused !== undefined && GrantRecord.hasSameRefreshToken(refused, record)
-    ? Effect.succeed(true)
-    : GrantRecord.isQuarantined(record)
-}
+const recordOf = Option.map(({ record }: Versioned) => record)
 
 /**
- * Some issuers call a dead grant an invalid request. The second time it is not sent again by this process; the vault is
- * not told, because the request may really have been wrong, and a restart with a better set-up tries anew.
+ * A login or a logout, without another process's renewal in between if that can be had; what it writes is
+ * compared with what is there anyhow.
  */
-const doubt = (
-  { cell: { key, pending } }: Work,
-  record: GrantRecord.GrantRecord,
-  error: TokenError
-): void => {
-  if (error._tag !== "RequestRejected" || error.reason !== "InvalidRequest") return
-  const doubted = pending.doubted.get(key)
-  if (doubted !== undefined && GrantRecord.hasSameRefreshToken(doubted, record)) {
-    pending.refused.set(key, record)
-  } else pending.doubted.set(key, record)
+const undisturbed = <A>(
+  work: Transaction.Work,
+  change: Effect.Effect<A, VaultError>
+): Effect.Effect<A, VaultError> => {
+  const changed = Effect.either(Effect.uninterruptible(change))
+  const turn = { ...work.turn, wait: Duration.min(work.turn.wait, maxLoginWait) }
+  const job = { work: () => changed, instead: Effect.succeedNone, refuse: identity<VaultError> }
+  return Effect.flatten(Effect.catchAll(Exclusive.exclusively(work.cell, turn, job), () => changed))
 }
 
-/**
- * The issuer refused the grant. If the stored one is another by now, somebody else has renewed it; else it is
- * quarantined, in memory first, and never sent again.
- */
-const settleRefusal = Effect.fnUntraced(function*(
-  work: Work,
-  accepts: Accepts,
-  rounds: number,
-  sent: Versioned,
-  error: ReauthRequired
-) {
-  work.cell.pending.refused.set(work.cell.key, sent.record)
-  const now = yield* read(work)
-  if (Option.isNone(now)) return missing
-  if (!GrantRecord.hasSameRefreshToken(now.value.record, sent.record)) {
-    return yield* consider(work, accepts, rounds - 1, now.value)
-  }
-  const at = yield* Clock.currentTimeMillis
-  const record = yield* GrantRecord.quarantine(now.value.record, { reason: error.reason, at })
-  yield* Effect.ignore(Stored.replace(work.cell, now.value, record))
-  return yield* error
-})
+const maxLoginWait = Duration.seconds(10)
 
 const save = Effect.fnUntraced(function*(cell: Stored.Cell, grant: Grant.Grant) {
   yield* Stored.claim(cell)
   cell.pending.refused.delete(cell.key)
   cell.pending.doubted.delete(cell.key)
+  cell.pending.answered.delete(cell.key)
   const record = GrantRecord.make(grant, 0, cell.binding)
   const stored = yield* Stored.store(cell, { _tag: "Login", record })
   return Option.getOrElse(stored, () => record)
 })
-
-const cut = ({ source }: Work, reason: "Timeout" | "Interrupted", detail: string): TransientFailure =>
-  new TransientFailure({
-    source,
-    reason,
-    detail,
-    hint: "Try again; if it goes on, check the way to the issuer.",
-    retryAt: undefined
-  })
-
-const unsettled = ({ source }: Work): TransientFailure =>
-  new TransientFailure({
-    source,
-    reason: "StoreConflict",
-    detail: "the stored grant kept changing while it was renewed",
-    hint: "Try again; if it goes on, look for another program that uses the same grant.",
-    retryAt: undefined
-  })
-
-const notRenewable = ({ source }: Work): ReauthRequired =>
-  new ReauthRequired({
-    source,
-    reason: "NoRefreshToken",
-    detail: "the stored grant can't be renewed",
-    hint: "Log in again."
-  })
-
-const refused = ({ source }: Work): ReauthRequired =>
-  new ReauthRequired({
-    source,
-    reason: "GrantRejected",
-    detail: "the issuer has refused the stored grant before, and it was not sent again",
-    hint: "Log in again."
-  })

@@ -11,6 +11,7 @@ import { globalValue } from "effect/GlobalValue"
 import type * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { VaultError } from "./VaultError.js"
 
 export type { VaultError } from "./VaultError.js"
@@ -38,6 +39,8 @@ export interface Capabilities {
   readonly compareAndSet: Reach
   /** Among whom a lease excludes; with `none` it is `Unsupported`. */
   readonly lease: Reach
+  /** Among whom `changes` tells of a write; with `none` it is `Unsupported`. */
+  readonly announce: Reach
   /** The longest value that can be stored, in bytes of UTF-8; a longer one is `Unsupported`. */
   readonly maxValueBytes: number
 }
@@ -54,13 +57,20 @@ export interface Entry {
 }
 
 /**
- * The right to be the only one who works on a key, until its scope closes.
+ * The right to be the only one who works on a key, until its scope closes. Its owner shows signs of life by
+ * itself meanwhile; one that shows none for a term loses it to whoever asks.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Lease {
   readonly key: string
+  /** Larger than that of every earlier owner of the key. */
+  readonly fence: number
+  /** When it was given, in Unix milliseconds by the store's own clock, the same for all who share it. */
+  readonly acquiredAt: number
+  /** Succeeds while it is this owner's for certain, else fails with `Locked`. */
+  readonly check: Effect.Effect<void, VaultError>
 }
 
 /**
@@ -70,7 +80,10 @@ export interface Lease {
  * @category models
  */
 export interface LeaseOptions {
-  /** How long it may stand without a sign of life of its owner before others may take it over. */
+  /**
+   * How long it may stand without a sign of life of its owner before others may take it over, at least 100
+   * milliseconds. A process that may stop for longer than this, in a debugger for one, can lose it.
+   */
   readonly term: Duration.DurationInput
   /** How long to wait for the present owner before failing with `Locked`. Default 10 seconds. */
   readonly wait?: Duration.DurationInput | undefined
@@ -138,6 +151,11 @@ export interface Service {
    * Excludes others from the key until the scope closes. Not re-entrant: its owner waits like anybody else.
    */
   readonly lease: (key: string, options: LeaseOptions) => Effect.Effect<Lease, VaultError, Scope.Scope>
+  /**
+   * Gives an element as soon as it listens, and one after each write or removal under the key, whoever made
+   * it; several may be told as one. Only `get` says what is there.
+   */
+  readonly changes: (key: string) => Stream.Stream<void, VaultError>
 }
 
 /**

@@ -13,7 +13,7 @@ import { Misconfigured, TransientFailure } from "../TokenError.js"
  * @since 0.1.0
  * @category models
  */
-export type Action = "get" | "set" | "compareAndSet" | "remove" | "list" | "lease"
+export type Action = "get" | "set" | "compareAndSet" | "remove" | "list" | "lease" | "changes"
 
 /**
  * The fields that every vault error has.

@@ -117,7 +117,7 @@ it.effect.prop(
         string,
         unknown
       >
-      if (Object.hasOwn(known, name) || ["idToken", "refreshExpiresAt"].includes(name)) return
+      if (Object.hasOwn(known, name) || ["idToken", "refreshExpiresAt", "rotates"].includes(name)) return
       const later = Redacted.make(JSON.stringify({ ...known, [name]: value }))
       const renewed = GrantRecord.renew(yield* GrantRecord.decode(later, "test"), yield* grant(1))
       const stored = JSON.parse(Redacted.value(yield* GrantRecord.encode(renewed, "test"))) as Record<

@@ -36,7 +36,7 @@ const answer = (make: () => Response | "dropped"): Handler => inTurn(make)
 
 /** What happens, and what it is taken for. */
 const passing: ReadonlyArray<readonly [string, Handler, string]> = [
-  ["no network", answer(() => "dropped"), "Network"],
+  ["no network", answer(() => "dropped"), "ReplyLost"],
   ["no answer", () => Effect.never, "Timeout"],
   ["status 500", answer(text("", { status: 500 })), "ServerError"],
   ["status 502 with a page", answer(text("<html>", { status: 502 })), "ServerError"],

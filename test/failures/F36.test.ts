@@ -51,7 +51,7 @@ const login = (poll: Handler, fields: Record<string, unknown> = {}) =>
   })
 
 const blips: ReadonlyArray<readonly [string, () => Response | "dropped", string]> = [
-  ["a dropped connection", () => "dropped", "Network"],
+  ["a dropped connection", () => "dropped", "ReplyLost"],
   ["status 500", text("", { status: 500 }), "ServerError"],
   ["status 503 with an OAuth code", json({ error: "invalid_grant" }, { status: 503 }), "ServerError"],
   ["status 429", text("", { status: 429 }), "RateLimited"],
@@ -91,7 +91,7 @@ describe("F36 device polling outlives", () => {
     Effect.gen(function*() {
       const { exit, polls } = yield* login(inTurn(() => "dropped"))
       assert.strictEqual(reasonOf(exit), "LoginExpired")
-      assert.include(JSON.stringify(exit), "could not be asked (Network)")
+      assert.include(JSON.stringify(exit), "could not be asked (ReplyLost)")
       assert.deepStrictEqual(polls.slice(0, 6), [5, 15, 35, 75, 135, 195])
       assert.isAtMost(polls.length, 19)
       assert.strictEqual(polls.at(-1), 899)

@@ -26,6 +26,12 @@ const setting = Effect.gen(function*() {
   return { store, issuer, source }
 })
 
+/** From here on nothing can be written. */
+const breaks = (store: { broken: boolean }) =>
+  Effect.sync(() => {
+    store.broken = true
+  })
+
 /** Interrupts the caller at the n-th point at which it waits for the store or the issuer. */
 const interruptAt = (moment: number) =>
   Effect.gen(function*() {
@@ -121,27 +127,27 @@ it.effect("F7 the deadline cuts a request that hangs, and the stored grant stays
   Effect.gen(function*() {
     const { issuer, source, store } = yield* setting
     issuer.before = Effect.never
-    const before = yield* store.inner.get(key)
     const caller = yield* Effect.fork(Effect.flip(source.get))
     yield* TestClock.adjust("59 seconds")
     expect(caller.unsafePoll()).toBe(null)
     yield* TestClock.adjust("1 seconds")
-    expect(yield* Fiber.join(caller)).toMatchObject({ _tag: "TransientFailure", reason: "Timeout" })
-    expect(yield* store.inner.get(key)).toEqual(before)
+    expect(yield* Fiber.join(caller)).toMatchObject({ _tag: "ReauthRequired", reason: "Ambiguous" })
+    expect(yield* store.record).toMatchObject({ generation: 1, status: { _tag: "Ambiguous" } })
+    expect(refreshOf(yield* store.record)).toBe("R0")
   }))
 
 it.effect("F7 a renewal that interrupts itself is a failure, not an interruption of the caller", () =>
   Effect.gen(function*() {
     const { issuer, source, store } = yield* setting
     issuer.before = Effect.interrupt
-    expect(yield* Effect.flip(source.get)).toMatchObject({ _tag: "TransientFailure", reason: "Interrupted" })
+    expect(yield* Effect.flip(source.get)).toMatchObject({ _tag: "ReauthRequired", reason: "Ambiguous" })
     expect(refreshOf(yield* store.record)).toBe("R0")
   }))
 
 it.effect("F7 a rotated grant that can't be stored is kept, shown to nobody, and stored by the next call", () =>
   Effect.gen(function*() {
     const { issuer, source, store } = yield* setting
-    store.broken = true
+    issuer.after = breaks(store)
     for (let call = 0; call < 3; call++) {
       expect(yield* Effect.flip(source.get)).toMatchObject({
         _tag: "TransientFailure",
@@ -154,6 +160,29 @@ it.effect("F7 a rotated grant that can't be stored is kept, shown to nobody, and
     expect([issuer.calls, refreshOf(yield* store.record)]).toEqual([1, "R1"])
   }))
 
+it.effect("F7 where nothing can be written, nothing is sent", () =>
+  Effect.gen(function*() {
+    const { issuer, source, store } = yield* setting
+    store.broken = true
+    expect(yield* Effect.flip(source.get)).toMatchObject({
+      _tag: "TransientFailure",
+      reason: "StoreUnreachable"
+    })
+    expect(issuer.calls).toBe(0)
+    store.broken = false
+    expect(accessOf(yield* source.get)).toBe("A1")
+  }))
+
+it.effect("F7 a journal that was written although the vault said otherwise stops nobody who knows better", () =>
+  Effect.gen(function*() {
+    const { issuer, source, store } = yield* setting
+    store.forgetful = true
+    expect(yield* Effect.flip(source.get)).toMatchObject({ reason: "StoreUnreachable" })
+    expect((yield* store.record)?.status._tag).toBe("Redeeming")
+    store.forgetful = false
+    expect([accessOf(yield* source.get), issuer.calls]).toEqual(["A1", 1])
+  }))
+
 it.effect("F7 a second source over the same vault stores what the first could not", () =>
   Effect.gen(function*() {
     const store = yield* makeStore
@@ -162,7 +191,7 @@ it.effect("F7 a second source over the same vault stores what the first could no
     const make = Effect.provideService(Persisted.make({ key, redeem: issuer.redeem }), Vault.Vault, vault)
     yield* store.put(yield* grant(0))
     yield* TestClock.adjust(hour)
-    store.broken = true
+    issuer.after = breaks(store)
     yield* Effect.flip((yield* make).get)
     store.broken = false
     expect(accessOf(yield* (yield* make).get)).toBe("A1")
@@ -172,7 +201,9 @@ it.effect("F7 a second source over the same vault stores what the first could no
 it.effect("F7 a write whose answer was lost is recognised as written", () =>
   Effect.gen(function*() {
     const { issuer, source, store } = yield* setting
-    store.forgetful = true
+    issuer.after = Effect.sync(() => {
+      store.forgetful = true
+    })
     expect(yield* Effect.flip(source.get)).toMatchObject({
       _tag: "TransientFailure",
       reason: "StoreUnreachable"

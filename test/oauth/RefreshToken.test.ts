@@ -206,7 +206,7 @@ describe("what is sent", () => {
     return Effect.gen(function*() {
       assert.strictEqual(
         Either.getLeft(yield* slowly("21 seconds")).pipe(Option.getOrThrow).reason,
-        "Timeout"
+        "Network"
       )
       assert.deepStrictEqual(calls, [])
     }).pipe(Effect.provide(answering(0, calls)))

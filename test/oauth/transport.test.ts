@@ -121,7 +121,7 @@ for (const [name, layer] of clients) {
           setTimeout(() => response.destroy(), 20)
         })
         const error = yield* Effect.flip(fetchToken(`${base}/token`))
-        assert.deepStrictEqual([error._tag, error.reason], ["TransientFailure", "Network"])
+        assert.deepStrictEqual([error._tag, error.reason], ["TransientFailure", "ReplyLost"])
       }).pipe(Effect.provide(layer)))
 
     it.scopedLive("nobody listens", () =>

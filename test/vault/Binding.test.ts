@@ -78,7 +78,9 @@ describe("a grant under a derived key", () => {
       const { inVault, mine, store, stored, theirs } = yield* setting
       const issuer = makeIssuer()
       const source = yield* inVault(Persisted.make({ key: mine, redeem: issuer.redeem }))
-      store.broken = true
+      issuer.after = Effect.sync(() => {
+        store.broken = true
+      })
       expect(yield* Effect.flip(source.get)).toMatchObject({ reason: "StoreUnreachable" })
       store.broken = false
       store.unreadable = true

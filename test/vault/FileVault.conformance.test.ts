@@ -1,4 +1,10 @@
 import { conforms } from "./conformance.js"
 import { layer } from "./temporary.js"
 
-conforms("FileVault", { writable: true, list: true, compareAndSet: "process", lease: "none" }, layer)
+conforms("FileVault", {
+  writable: true,
+  list: true,
+  compareAndSet: "process",
+  lease: "shared",
+  announce: "none"
+}, layer)

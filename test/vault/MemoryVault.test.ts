@@ -3,6 +3,6 @@ import { conforms } from "./conformance.js"
 
 conforms(
   "MemoryVault",
-  { writable: true, list: true, compareAndSet: "process", lease: "process" },
+  { writable: true, list: true, compareAndSet: "process", lease: "process", announce: "process" },
   MemoryVault.layer
 )

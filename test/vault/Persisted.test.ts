@@ -353,7 +353,9 @@ describe("others who use the same vault", () => {
       const { issuer, open, source, store } = yield* setting()
       yield* store.put(yield* grant(0))
       yield* TestClock.adjust(hour)
-      const loser = yield* open(store.open(), {
+      const vault = store.open()
+      const loser = yield* open({ ...vault, capabilities: { ...vault.capabilities, lease: "none" } }, {
+        graceWindow: "1 hours",
         redeem: () => Effect.fail(new ReauthRequired({ ...denied, reason: "GrantRejected" }))
       })
       issuer.after = Effect.ignore(loser.get)

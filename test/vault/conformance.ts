@@ -7,7 +7,7 @@ import type * as Layer from "effect/Layer"
 /** Registers the whole suite; each case gets a vault of its own. */
 export const conforms = <E>(
   backend: string,
-  capabilities: Pick<Vault.Capabilities, "compareAndSet" | "lease" | "list" | "writable">,
+  capabilities: Omit<Vault.Capabilities, "maxValueBytes">,
   layer: Layer.Layer<Vault.Vault, E>
 ): void => {
   describe(`${backend} keeps the contract of vaults`, () => {

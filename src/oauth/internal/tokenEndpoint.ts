@@ -89,10 +89,11 @@ export const make = (
       keep: options.keep ?? []
     }
     const attempt = (exchange: Exchange) =>
-      Effect.flatMap(party, (party) =>
+      Effect.flatMap(exchange.spends === undefined ? party : Effect.mapError(party, unspent), (party) =>
         received(
           (send) =>
-            Protocol.perform(source, (fetch) => exchange.request(party, requestOptions(party, fetch)), send),
+            Protocol.perform(source, (fetch) =>
+              exchange.request(party, requestOptions(party, fetch)), send),
           send,
           (answer) =>
             TokenResponse.decode(answer, {
@@ -134,6 +135,14 @@ const metadataWithin = (source: string, { server }: Options.Options, limit: Dura
         retryAt: undefined
       })
   })
+
+/** Whatever went wrong with the metadata, nothing was sent that could be spent. */
+const unspent = <E>(error: E | TransientFailure): E | TransientFailure =>
+  error instanceof TransientFailure && error.reason !== "ServerError" && error.reason !== "RateLimited"
+    ? new TransientFailure({ ...fieldsOf(error), reason: "Network" })
+    : error
+
+const fieldsOf = ({ detail, hint, retryAt, source }: TransientFailure) => ({ detail, hint, retryAt, source })
 
 const signs = (options: Options.Options): boolean => options.client.auth?._tag === "PrivateKeyJwt"
 

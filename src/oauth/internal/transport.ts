@@ -77,9 +77,10 @@ export const make = (options: Options): Effect.Effect<Send, never, HttpClient.Ht
 const exchange = Effect.fnUntraced(
   function*(client: HttpClient.HttpClient, request: Request, options: Options) {
     const sent = yield* Clock.currentTimeMillis
-    const response = yield* execute(client, toRequest(request), options.source)
+    const fail = lost(options.source, request)
+    const response = yield* execute(client, toRequest(request), options.source, fail)
     yield* learnOffset(response, sent, options.clockOffset)
-    const text = yield* readText(response, options)
+    const text = yield* readText(response, options, fail)
     return { status: response.status, headers: response.headers, text }
   }
 )
@@ -101,7 +102,8 @@ const toRequest = (request: Request): HttpClientRequest.HttpClientRequest =>
 const execute = (
   client: HttpClient.HttpClient,
   request: HttpClientRequest.HttpClientRequest,
-  source: string
+  source: string,
+  fail: Lost
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, TransientFailure | Misconfigured> =>
   Effect.suspend(() => {
     let meant: string | undefined
@@ -114,7 +116,7 @@ const execute = (
       HttpClient.transformResponse(Effect.mapInputContext<never, never>(identity))
     )
     return Effect.filterOrFail(
-      Effect.catchAll(guarded.execute(request), (error) => lost(source, error)),
+      Effect.catchAll(guarded.execute(request), fail),
       (response) => meant === addressOf(response.request),
       () => strayed(source)
     ).pipe(
@@ -158,14 +160,13 @@ const refuseRedirects: Effect.Effect<void> = FiberRef.update(FiberRef.currentCon
 
 const readText = (
   response: HttpClientResponse.HttpClientResponse,
-  options: Options
+  options: Options,
+  fail: Lost
 ): Effect.Effect<string, TransientFailure> => {
   const limit = options.maxResponseBytes ?? 1024 * 1024
   const decoder = new TextDecoder()
   return response.stream.pipe(
-    Stream.catchAll((error) =>
-      error.reason === "EmptyBody" ? Stream.empty : Stream.fromEffect(lost(options.source, error))
-    ),
+    Stream.catchAll((error) => error.reason === "EmptyBody" ? Stream.empty : Stream.fromEffect(fail(error))),
     Stream.runFoldEffect(
       { size: 0, text: "" },
       ({ size, text }, bytes: Uint8Array) =>
@@ -204,19 +205,26 @@ const learnOffset = (
       : Ref.set(clockOffset, Math.abs(offset) <= 500 + (received - sent) / 2 ? 0 : offset)
   })
 
-const lost = (
-  source: string,
-  error: HttpClientError.HttpClientError
-): Effect.Effect<never, TransientFailure> =>
+type Lost = (error: HttpClientError.HttpClientError) => Effect.Effect<never, TransientFailure>
+
+/** A request that changes something may have done so, unless it certainly never left. */
+const lost = (source: string, { method }: Request): Lost => (error) =>
   Effect.fail(
     new TransientFailure({
       source,
-      reason: "Network",
+      reason: method === "GET" || isUnsent(error) ? "Network" : "ReplyLost",
       detail: `the connection to the authorization server failed${codeOf(error.cause)}`,
       hint: "Check the network, the proxy and the server's certificate; it is worth trying again.",
       retryAt: undefined
     })
   )
+
+const isUnsent = (error: HttpClientError.HttpClientError): boolean =>
+  error._tag === "RequestError" && (error.reason !== "Transport" || unsent.test(codeOf(error.cause)))
+
+/** Codes of name lookup, of making a connection, and of TLS before it carries anything. */
+const unsent =
+  /\((?:ECONNREFUSED|ENOTFOUND|EAI_[A-Z]+|E(?:NET|HOST)(?:UNREACH|DOWN)|EADDRNOTAVAIL|ENETRESET|UND_ERR_CONNECT_TIMEOUT|EPROTO|ERR_(?:TLS|SSL)_[A-Z_]+|[A-Z_]*CERT[A-Z_]*|UNABLE_TO_[A-Z_]+)\)/
 
 /** The system's name for the error, such as ` (ECONNREFUSED)`. */
 const codeOf = (cause: unknown, depth = 0): string => {

@@ -61,7 +61,10 @@ export const comparing: Case["applies"] = ({ compareAndSet, writable }) =>
 export const notComparing: Case["applies"] = ({ compareAndSet }) => compareAndSet === "none"
 export const listing: Case["applies"] = ({ list, writable }) => writable && list
 export const leasing: Case["applies"] = ({ lease }) => lease !== "none"
+export const leasingWidely: Case["applies"] = ({ lease }) => lease === "shared"
 export const notLeasing: Case["applies"] = ({ lease }) => lease === "none"
+export const announcing: Case["applies"] = ({ announce, writable }) => writable && announce !== "none"
+export const notAnnouncing: Case["applies"] = ({ announce }) => announce === "none"
 
 export const expect = (holds: boolean, detail: string): Effect.Effect<void, ConformanceFailure> =>
   holds ? Effect.void : Effect.fail(new ConformanceFailure({ detail }))
@@ -87,10 +90,16 @@ export const expectValue = (
   key: string,
   value: string | undefined
 ): Effect.Effect<void, ConformanceFailure | VaultError> =>
-  Effect.flatMap(vault.get(key), (entry) => {
-    const found = Option.getOrUndefined(Option.map(entry, (entry) => Redacted.value(entry.value)))
-    return expect(found === value, `get must give ${shape(value)}, not ${shape(found)}`)
-  })
+  Effect.flatMap(
+    textOf(vault, key),
+    (found) => expect(found === value, `get must give ${shape(value)}, not ${shape(found)}`)
+  )
+
+/** What is there. */
+export const textOf = (vault: Vault.Service, key: string): Effect.Effect<string | undefined, VaultError> =>
+  Effect.map(vault.get(key), (entry) => Option.getOrUndefined(Option.map(entry, text)))
+
+export const text = (entry: Vault.Entry): string => Redacted.value(entry.value)
 
 /** Tells values apart without showing them. */
 const shape = (value: string | undefined): string =>

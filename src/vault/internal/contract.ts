@@ -42,3 +42,7 @@ export const locked = (vault: string): Locked =>
     detail: "another owner holds the lease",
     hint: "Try again later, or wait longer."
   })
+
+/** This backend has nothing of the kind, and its capabilities say so. */
+export const unsupported = (vault: string, action: Action, detail: string): Unsupported =>
+  new Unsupported({ vault, action, detail, hint: "Use a vault whose capabilities name it." })

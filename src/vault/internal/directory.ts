@@ -44,7 +44,10 @@ export const recordFile = (stem: string): string => `${stem}.cred`
 export const backupFile = (stem: string): string => `${stem}.bak`
 export const temporaryFile = (stem: string, id: string): string => `${stem}.${id}.tmp`
 export const asideFile = (stem: string, id: string): string => `${stem}.${id}.corrupt`
-const ours = /^[a-z0-9_%-]+(?:\.[a-z0-9-]+)?\.(?:cred|bak|tmp|corrupt)$/
+export const leaseFile = (stem: string): string => `${stem}.lease`
+export const takeoverFile = (stem: string): string => `${stem}.takeover`
+export const fenceFile = (stem: string): string => `${stem}.fence`
+const ours = /^[a-z0-9_%-]+(?:\.[a-z0-9-]+)?\.(?:cred|bak|tmp|corrupt|lease|takeover|fence)$/
 
 /** The encoded name of the key whose record this file is. */
 export const stemOf = (file: string): Option.Option<string> =>
@@ -71,7 +74,7 @@ export const refuse =
 
 export const shown = (place: Place): string => place.directory.slice(0, 300)
 
-const isMissing = (error: PlatformError.PlatformError): boolean =>
+export const isMissing = (error: PlatformError.PlatformError): boolean =>
   error._tag === "SystemError" && error.reason === "NotFound"
 
 export const isTaken = (error: PlatformError.PlatformError): boolean =>

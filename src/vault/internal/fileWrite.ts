@@ -4,6 +4,7 @@ import { isPlatformError } from "@effect/platform/Error"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as CrashPoint from "../CrashPoint.js"
 import type { Action, Denied, Unreachable } from "../VaultError.js"
 import * as Directory from "./directory.js"
 import type { Place } from "./directory.js"
@@ -23,7 +24,9 @@ export const replace = <E>(
   Effect.flatMap(
     Effect.mapError(writeTemporary(place, stem, bytes), Directory.refuse(place, action)),
     (temporary) =>
-      settle.pipe(
+      CrashPoint.at("file.written").pipe(
+        Effect.zipRight(settle),
+        Effect.zipRight(CrashPoint.at("file.kept")),
         Effect.zipRight(
           Effect.mapError(
             place.fs.rename(temporary, Directory.locate(place, Directory.recordFile(stem))),
@@ -31,6 +34,7 @@ export const replace = <E>(
           )
         ),
         Effect.onError(() => discard(place, temporary)),
+        Effect.zipRight(CrashPoint.at("file.replaced")),
         Effect.zipRight(flush(place))
       )
   )
@@ -65,7 +69,7 @@ const create = (
     )
   )
 
-const discard = (place: Place, path: string): Effect.Effect<void> =>
+export const discard = (place: Place, path: string): Effect.Effect<void> =>
   Effect.ignore(place.fs.remove(path, { force: true }))
 
 /** Writes the directory itself through to the disk, where the platform can. */

@@ -1,6 +1,6 @@
 /** One semaphore a key, made when somebody needs it and dropped when nobody does. */
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -34,25 +34,40 @@ export const unsafeMake = (): KeyedMutex => {
     })
   const withLock: KeyedMutex["withLock"] = (key) => (self) =>
     Effect.acquireUseRelease(acquire(key), (entry) => entry.semaphore.withPermits(1)(self), release(key))
-  return { withLock, hold: hold(withLock) }
+  const tryLock: TryLock = (key) => (self) =>
+    Effect.acquireUseRelease(
+      acquire(key),
+      (entry) => Effect.map(entry.semaphore.withPermitsIfAvailable(1)(self), Option.isSome),
+      release(key)
+    )
+  return { withLock, hold: hold(withLock, tryLock) }
 }
+
+/** False where the key is not free at once. */
+type TryLock = (key: string) => (self: Effect.Effect<never>) => Effect.Effect<boolean>
 
 /**
  * A fiber of its own waits and holds, so that a timeout can't lose a permit that was given in the same
  * moment: it is interrupted and gives back whatever it had.
  */
-const hold = (withLock: KeyedMutex["withLock"]): KeyedMutex["hold"] =>
+const hold = (withLock: KeyedMutex["withLock"], tryLock: TryLock): KeyedMutex["hold"] =>
   Effect.fnUntraced(function*(key, wait) {
-    const acquired = yield* Deferred.make<void>()
-    const holder = yield* Effect.forkScoped(
-      withLock(key)(Effect.zipRight(Deferred.succeed(acquired, undefined), untilInterrupted))
-    )
-    const got = yield* Deferred.await(acquired).pipe(
-      Effect.timeoutOption(wait),
-      Effect.onInterrupt(() => Fiber.interrupt(holder))
-    )
-    if (Option.isNone(got)) yield* Fiber.interrupt(holder)
-    return Option.isSome(got)
+    const acquired = yield* Deferred.make<boolean>()
+    const holding = Effect.zipRight(Deferred.succeed(acquired, true), untilInterrupted)
+    const isAtOnce = Duration.equals(wait, Duration.zero)
+    const holder = yield* Effect.forkScoped(Effect.interruptible(
+      isAtOnce
+        ? Effect.flatMap(tryLock(key)(holding), (held) => Deferred.succeed(acquired, held))
+        : withLock(key)(holding)
+    ))
+    const answer = isAtOnce ? Deferred.await(acquired) : Effect.timeoutTo(Deferred.await(acquired), {
+      duration: wait,
+      onSuccess: (got) => got,
+      onTimeout: () => false
+    })
+    const got = yield* Effect.onInterrupt(answer, () => Fiber.interrupt(holder))
+    if (!got) yield* Fiber.interrupt(holder)
+    return got
   })
 
 /** As `Effect.never`, but without the timer that keeps a process alive. */

@@ -31,6 +31,8 @@ export interface Pending {
   readonly running: Map<string, Fiber.RuntimeFiber<unknown, unknown>>
   /** The record that was refused last: it isn't sent again, even if the vault can't be told. */
   readonly refused: Map<string, GrantRecord>
+  /** The record whose journal is open although its request had no effect: the vault could not be told. */
+  readonly answered: Map<string, GrantRecord>
   /** The record that the issuer last called an invalid request. */
   readonly doubted: Map<string, GrantRecord>
 }
@@ -46,7 +48,8 @@ export const of = ({ identity }: Vault.Service): Pending => {
     unsaved: new Map(),
     running: new Map(),
     refused: new Map(),
-    doubted: new Map()
+    doubted: new Map(),
+    answered: new Map()
   }
   all.set(identity, made)
   return made

@@ -10,6 +10,7 @@ import * as GrantRecord from "../GrantRecord.js"
 import type * as Vault from "../Vault.js"
 import type { Action, Conflict, VaultError } from "../VaultError.js"
 import { Denied, Unreachable } from "../VaultError.js"
+import { conflict } from "./contract.js"
 import type * as Pending from "./pending.js"
 import type { Unsaved, Versioned } from "./pending.js"
 import { reduced } from "./reduced.js"
@@ -100,17 +101,17 @@ const write = (
   cell: Cell,
   record: GrantRecord.GrantRecord,
   over: Option.Option<string> | "Anything"
-): Effect.Effect<GrantRecord.GrantRecord, VaultError> => {
+): Effect.Effect<Versioned, VaultError> => {
   const { key, vault } = cell
   const isBlind = over === "Anything" || vault.capabilities.compareAndSet === "none"
-  const send = (candidate: GrantRecord.GrantRecord): Effect.Effect<GrantRecord.GrantRecord, VaultError> =>
+  const send = (candidate: GrantRecord.GrantRecord): Effect.Effect<Versioned, VaultError> =>
     GrantRecord.encode(candidate, vault.name).pipe(
       Effect.flatMap((value) =>
         isBlind
           ? change(cell, "set", Effect.suspend(() => vault.set(key, value)))
           : change(cell, "compareAndSet", Effect.suspend(() => vault.compareAndSet(key, over, value)))
       ),
-      Effect.as(candidate)
+      Effect.map((version) => ({ record: candidate, version }))
     )
   return reduced(record).map(send).reduce((all, next) => Effect.catchTag(all, "Unsupported", () => next))
 }
@@ -120,7 +121,7 @@ export const replace = (
   cell: Cell,
   over: Versioned,
   record: GrantRecord.GrantRecord
-): Effect.Effect<GrantRecord.GrantRecord, VaultError> => write(cell, record, Option.some(over.version))
+): Effect.Effect<Versioned, VaultError> => write(cell, record, Option.some(over.version))
 
 /**
  * Stores a new grant, and remembers it until that has succeeded. Gives what was stored, or nothing when it
@@ -153,9 +154,11 @@ const storeRenewal = (
   record: GrantRecord.GrantRecord,
   over: Versioned
 ): Effect.Effect<Option.Option<GrantRecord.GrantRecord>, VaultError> =>
-  Effect.asSome(replace(cell, over, record)).pipe(
+  Effect.map(replace(cell, over, record), stored).pipe(
     Effect.catchTag("Conflict", (conflict) => settleConflict(cell, record, over, conflict))
   )
+
+const stored = ({ record }: Versioned): Option.Option<GrantRecord.GrantRecord> => Option.some(record)
 
 /**
  * Somebody wrote since the grant was read. That may have been this very write, whose answer was lost; or a
@@ -169,7 +172,7 @@ const settleConflict = Effect.fnUntraced(
     if (GrantRecord.hasSameSecrets(now.record, record)) return Option.some(now.record)
     if (!GrantRecord.hasSameRefreshToken(now.record, over.record)) return Option.none()
     if (now.version === over.version) return yield* conflict
-    return Option.some(yield* replace(cell, now, record))
+    return stored(yield* replace(cell, now, record))
   }
 )
 
@@ -187,6 +190,7 @@ const storeLogin = (
     Effect.flatMap((found) =>
       found === "Damaged" ? write(cell, login, "Anything") : writeLogin(cell, login, found)
     ),
+    Effect.map(({ record }) => record),
     Effect.catchTag("Conflict", (conflict) =>
       rounds > 0 ? storeLogin(cell, login, rounds - 1) : Effect.fail(conflict))
   )
@@ -196,7 +200,7 @@ const writeLogin = (cell: Cell, login: GrantRecord.GrantRecord, found: Found) =>
     onNone: () => write(cell, login, Option.none()),
     onSome: ({ record, version }) =>
       record.status._tag === "Active" && GrantRecord.hasSameSecrets(record, login)
-        ? Effect.succeed(record)
+        ? Effect.succeed({ record, version })
         : write(cell, GrantRecord.make(login.grant, record.generation, cell.binding), Option.some(version))
   })
 
@@ -204,7 +208,7 @@ const writeLogin = (cell: Cell, login: GrantRecord.GrantRecord, found: Found) =>
  * Removes what is there and what was to be stored there. A bound key removes nobody else's; a damaged record
  * is removed, whosever it was.
  */
-export const remove = (cell: Cell): Effect.Effect<void, VaultError> => {
+export const remove = (cell: Cell, only?: GrantRecord.GrantRecord): Effect.Effect<void, VaultError> => {
   const { key, pending, vault } = cell
   const isOurs = cell.binding === undefined
     ? Effect.void
@@ -213,14 +217,37 @@ export const remove = (cell: Cell): Effect.Effect<void, VaultError> => {
       Effect.catchTag(read(cell), "Corrupt", () => Effect.void)
     )
   return isOurs.pipe(
-    Effect.zipRight(change(cell, "remove", Effect.suspend(() => vault.remove(key)))),
+    Effect.zipRight(only === undefined ? Effect.succeedNone : versionOf(cell, only)),
+    Effect.flatMap((version) =>
+      change(
+        cell,
+        "remove",
+        Effect.suspend(() => vault.remove(key, { version: Option.getOrUndefined(version) }))
+      )
+    ),
     Effect.zipRight(Effect.sync(() => {
       pending.unsaved.delete(key)
       pending.refused.delete(key)
       pending.doubted.delete(key)
+      pending.answered.delete(key)
     }))
   )
 }
+
+/** The version at which just this grant is stored. A vault that can't compare removes what is there. */
+const versionOf = (
+  cell: Cell,
+  only: GrantRecord.GrantRecord
+): Effect.Effect<Option.Option<string>, VaultError> =>
+  Effect.flatMap(read(cell), (found) => {
+    if (Option.isNone(found)) return Effect.succeedNone
+    if (!GrantRecord.hasSameSecrets(found.value.record, only)) {
+      return Effect.fail(conflict(cell.vault.name, "remove"))
+    }
+    return Effect.succeed(
+      cell.vault.capabilities.compareAndSet === "none" ? Option.none() : Option.some(found.value.version)
+    )
+  })
 
 const foreign = ({ vault }: Cell): Denied =>
   new Denied({

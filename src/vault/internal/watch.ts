@@ -29,6 +29,8 @@ export interface Watch {
   state: State
   /** How many callers wait for a renewal or a login. */
   waiting: number
+  /** How many renewals wait for another process. */
+  locked: number
   refused: Token.Token | undefined
   readonly listeners: Set<() => void>
 }
@@ -37,6 +39,7 @@ export const unsafeMake = (name: string): Watch => ({
   name,
   state: { _tag: "Idle", record: undefined },
   waiting: 0,
+  locked: 0,
   refused: undefined,
   listeners: new Set()
 })
@@ -65,13 +68,14 @@ const tell = (listener: () => void): Effect.Effect<void> =>
   )
 
 /** Equal as long as the status is, but for what time alone changes. */
-const describe = ({ state, waiting }: Watch): string =>
+const describe = ({ locked, state, waiting }: Watch): string =>
   [
     state._tag,
     state.record?.generation,
     state.record?.status._tag,
     "error" in state ? `${state.error._tag} ${state.error.reason}` : "",
-    waiting > 0
+    waiting > 0,
+    locked > 0
   ].join(" ")
 
 /**
@@ -142,6 +146,19 @@ export const renewing = <A>(
       })
   )
 
+/** Counts the waits for another process that redeems. */
+export const waiting = <A, E>(self: Watch, wait: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.acquireUseRelease(
+    move(self, () => {
+      self.locked++
+    }),
+    () => wait,
+    () =>
+      move(self, () => {
+        self.locked--
+      })
+  )
+
 /** Remembers that this token was refused, unless another one was given since. */
 export const refuse = (self: Watch, token: Token.Token): void => {
   const held = self.state.record?.grant.token
@@ -165,7 +182,8 @@ export const status = (self: Watch): Effect.Effect<TokenStatus.TokenStatus> =>
     })
   })
 
-const healthOf = ({ state, waiting }: Watch, now: number): TokenStatus.Health => {
+const healthOf = ({ locked, state, waiting }: Watch, now: number): TokenStatus.Health => {
+  if (locked > 0) return "Waiting"
   if (waiting > 0) return "Refreshing"
   switch (state._tag) {
     case "Idle":
@@ -191,6 +209,7 @@ const healthAfter = (error: TokenError): TokenStatus.Health => {
 
 const healthWith = (record: GrantRecord, now: number): TokenStatus.Health => {
   if (record.status._tag === "Quarantined") return "ReauthRequired"
+  if (record.status._tag === "Ambiguous") return "Ambiguous"
   if (isLoginExpiring(record, now)) return "LoginExpiring"
   return Token.isExpired(record.grant.token, now) ? "Available" : "Healthy"
 }

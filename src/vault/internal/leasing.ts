@@ -1,0 +1,151 @@
+/**
+ * Leases over three atomic operations of a store: waiting, signs of life, and what an owner may still believe.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import * as CrashPoint from "../CrashPoint.js"
+import type * as Vault from "../Vault.js"
+import type { VaultError } from "../VaultError.js"
+import { Locked } from "../VaultError.js"
+import * as VaultKey from "../VaultKey.js"
+import { locked } from "./contract.js"
+import { freshId } from "./freshId.js"
+
+/** A lease that was just given. */
+export interface Taken {
+  readonly fence: number
+  /** Unix milliseconds, by the store's clock. */
+  readonly at: number
+}
+
+/** What a store must do in one step each. An owner is a text that no other lease ever had. */
+export interface Operations {
+  /** Gives the lease if it is free, or its owner has shown no sign of life for the term that it had named. */
+  readonly take: (key: string, owner: string, term: number) => Effect.Effect<Option.Option<Taken>, VaultError>
+  /** A sign of life; false when the lease is not this owner's any more. */
+  readonly extend: (key: string, owner: string, term: number) => Effect.Effect<boolean, VaultError>
+  /** Gives it back, if it is still this owner's. */
+  readonly release: (key: string, owner: string) => Effect.Effect<void, VaultError>
+}
+
+/** The `lease` of a vault over these operations. */
+export const make = (vault: string, operations: Operations): Vault.Service["lease"] => (key, options) =>
+  Effect.flatMap(VaultKey.check(vault, "lease", key), () =>
+    Effect.flatMap(newOwner, (owner) => {
+      const term = Math.max(100, Duration.toMillis(options.term))
+      return acquire({ vault, operations, key, owner, term }, options.wait ?? defaultWait)
+    }))
+
+export const defaultWait: Duration.Duration = Duration.seconds(10)
+
+interface Claim {
+  readonly vault: string
+  readonly operations: Operations
+  readonly key: string
+  readonly owner: string
+  /** Milliseconds. */
+  readonly term: number
+}
+
+/** Never the same twice, on whatever machine: nothing of it is told by a process id or a clock alone. */
+const newOwner: Effect.Effect<string> = Effect.zipWith(
+  freshId,
+  Random.nextIntBetween(0, 2 ** 31),
+  (id, random) => `${id}-${random.toString(36)}`
+)
+
+/** Milliseconds that pass alike whatever is done to the clock. */
+export const elapsing: Effect.Effect<number> = Effect.map(
+  Clock.currentTimeNanos,
+  (nanos) => Number(nanos / 1_000_000n)
+)
+
+const acquire = (
+  claim: Claim,
+  wait: Duration.DurationInput
+): Effect.Effect<Vault.Lease, VaultError, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(elapsing, (start) => {
+      const until = start + Duration.toMillis(wait)
+      const attempt = (pause: number): Effect.Effect<Taken, VaultError> =>
+        Effect.flatMap(
+          take(claim),
+          Option.match({
+            onSome: (taken) => Effect.succeed(taken),
+            onNone: () =>
+              Effect.zipRight(restore(rest(claim, until, pause)), attempt(Math.min(pause * 1.5, 250)))
+          })
+        )
+      return Effect.flatMap(attempt(20), (taken) => hold(claim, taken))
+    })
+  )
+
+/** A lease may have been given although the answer was lost: nobody would hold it then, so it is given back. */
+const take = (claim: Claim): Effect.Effect<Option.Option<Taken>, VaultError> =>
+  Effect.tapErrorCause(
+    claim.operations.take(claim.key, claim.owner, claim.term),
+    () => Effect.forkDaemon(Effect.ignore(claim.operations.release(claim.key, claim.owner)))
+  )
+
+const rest = ({ vault }: Claim, until: number, pause: number): Effect.Effect<void, Locked> =>
+  Effect.flatMap(Effect.zip(elapsing, Random.nextRange(0.5, 1)), ([now, part]) =>
+    now >= until
+      ? Effect.fail(locked(vault))
+      : Effect.sleep(Duration.millis(Math.min(Math.ceil(pause * part), until - now))))
+
+const hold = (claim: Claim, taken: Taken): Effect.Effect<Vault.Lease, VaultError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const held = { confirmedAt: yield* elapsing, isLost: false }
+    yield* Effect.addFinalizer(() => release(claim))
+    yield* Effect.forkScoped(Effect.interruptible(beat(claim, held)))
+    yield* CrashPoint.at("lease.taken")
+    return { key: claim.key, fence: taken.fence, acquiredAt: taken.at, check: check(claim, held) }
+  })
+
+const release = ({ key, operations, owner }: Claim): Effect.Effect<void> =>
+  Effect.zipRight(CrashPoint.at("lease.releasing"), Effect.ignore(operations.release(key, owner)))
+
+interface Held {
+  /** When it was this owner's for certain, by `elapsing`. */
+  confirmedAt: number
+  isLost: boolean
+}
+
+/** Signs of life until the lease is lost; a store that does not answer is asked again. */
+const beat = (claim: Claim, held: Held): Effect.Effect<void> =>
+  Effect.sleep(Duration.millis(claim.term / 3)).pipe(
+    Effect.zipRight(CrashPoint.at("lease.beating")),
+    Effect.zipRight(Effect.ignore(confirm(claim, held))),
+    Effect.repeat({ until: () => held.isLost })
+  )
+
+/** Counts from before the question, because the term does so at the latest. */
+const confirm = (claim: Claim, held: Held): Effect.Effect<void, VaultError> =>
+  Effect.flatMap(
+    elapsing,
+    (asked) =>
+      Effect.map(claim.operations.extend(claim.key, claim.owner, claim.term), (isOurs) => {
+        if (isOurs) held.confirmedAt = asked
+        else held.isLost = true
+      })
+  )
+
+const check = (claim: Claim, held: Held): Effect.Effect<void, VaultError> =>
+  Effect.flatMap(
+    elapsing,
+    (now) => held.isLost || now - held.confirmedAt < claim.term / 2 ? Effect.void : confirm(claim, held)
+  ).pipe(
+    Effect.zipRight(Effect.suspend(() => held.isLost ? Effect.fail(lost(claim)) : Effect.void))
+  )
+
+const lost = ({ vault }: Claim): Locked =>
+  new Locked({
+    vault,
+    action: "lease",
+    detail: "the lease was lost: its owner showed no sign of life for too long, and another one has it",
+    hint: "Try again; if this program stops for long, give the lease a longer term."
+  })
