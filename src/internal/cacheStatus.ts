@@ -21,12 +21,18 @@ export const statusOf = <E extends TokenError>(
     source,
     health: healthOf(state, inner, token !== undefined),
     token: token === undefined ? undefined : TokenStatus.describe(token),
-    failure: failure === undefined ? undefined : Errors.errorOf(failure.exit),
+    failure: failure === undefined ? failureBelow(state, inner) : Errors.errorOf(failure.exit),
     retryAt: failure?.retryAt,
     loginExpiresAt: inner.loginExpiresAt,
     tiers: inner.tiers
   })
 }
+
+/** What the source below failed with although it gave a token. */
+const failureBelow = <E extends TokenError>(
+  state: State.CacheState<E>,
+  inner: TokenStatus.TokenStatus
+): TokenError | undefined => state._tag === "Fresh" && inner.health === "Degraded" ? inner.failure : undefined
 
 const healthOf = <E extends TokenError>(
   state: State.CacheState<E>,
@@ -39,9 +45,9 @@ const healthOf = <E extends TokenError>(
     case "Closed":
       return "Closed"
     case "Refreshing":
-      return "Refreshing"
+      return inner.health === "Waiting" ? "Waiting" : "Refreshing"
     case "Fresh":
-      return valid ? aboutLogin(inner) ?? "Healthy" : "Idle"
+      return valid ? aboutLogin(inner) ?? (inner.health === "Degraded" ? "Degraded" : "Healthy") : "Idle"
     default:
       return failedHealth(State.failureOf(state), inner)
   }

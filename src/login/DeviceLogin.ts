@@ -7,11 +7,13 @@ import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type { Grant } from "../Grant.js"
 import * as DeviceCode from "../oauth/DeviceCode.js"
 import type * as TokenEndpoint from "../oauth/TokenEndpoint.js"
 import type { Misconfigured } from "../TokenError.js"
 import { ReauthRequired } from "../TokenError.js"
+import { Login } from "./Login.js"
 import * as LoginPrompt from "./LoginPrompt.js"
 
 /**
@@ -63,6 +65,17 @@ export const make = (
     )
     return { name: source, login, timeLimit: Duration.sum(limit, device.exchangeTimeLimit) }
   })
+
+/**
+ * The program's login by the device flow.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<Login, Misconfigured, HttpClient.HttpClient | LoginPrompt.LoginPrompt> =>
+  Layer.effect(Login, make(options))
 
 /**
  * Starts the login and tells the person. From here on the time limit is the end of the authorization: polling

@@ -15,6 +15,8 @@ import { ReauthRequired, RequestRejected, TokenUnavailable, TransientFailure } f
 import type { TokenError } from "../TokenError.js"
 import * as TokenSource from "../TokenSource.js"
 import * as GrantRecord from "./GrantRecord.js"
+import * as Pending from "./internal/pending.js"
+import * as Persister from "./internal/persister.js"
 import * as Watch from "./internal/watch.js"
 import * as Redemption from "./Redemption.js"
 import * as Vault from "./Vault.js"
@@ -60,6 +62,12 @@ export interface Options<R> {
   readonly minUsable?: Duration.DurationInput | undefined
   /** How long one redemption, and one read or write of the vault, may take. Default 1 minute. */
   readonly deadline?: Duration.DurationInput | undefined
+  /**
+   * Told of each grant that is new to others: after a login and after each renewal that came with a new refresh
+   * token, once it is stored, and of no other renewal. One that fails or takes over 10 seconds shows in the log
+   * and in the status, withholds no token, and is told again of the newest such grant at the next call.
+   */
+  readonly persister?: ((grant: Grant.Grant) => Effect.Effect<void, TokenError, R>) | undefined
   /** For how long the issuer takes the same refresh token again; see `Redemption.Options`. Default 0. */
   readonly graceWindow?: Duration.DurationInput | undefined
   /** After what silence a dead process's lease is taken over. Default 15 seconds. */
@@ -78,14 +86,29 @@ export interface Options<R> {
 export const make = <R = never>(
   options: Options<R>
 ): Effect.Effect<TokenSource.TokenSource, never, Vault.Vault | R> =>
-  Effect.contextWith((context: Context.Context<Vault.Vault | R>) => source(options, context))
+  Effect.tap(
+    Effect.contextWith((context: Context.Context<Vault.Vault | R>) => source(options, context)),
+    (source) => options.redeem === undefined ? Effect.void : Effect.flatMap(Vault.Vault, warnOnce(source.name))
+  )
+
+/** Said once a vault and process: two processes that renew at the same time would end the login. */
+const warnOnce = (source: string) => (vault: Vault.Service): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const pending = Pending.of(vault)
+    if (vault.capabilities.lease !== "none" || pending.hasWarned) return Effect.void
+    pending.hasWarned = true
+    return Effect.logWarning(
+      `${source}: the vault "${vault.name}" has no leases, so that two processes may renew the same login at ` +
+        "the same time and lose it. Use one whose capabilities name a lease, or let one process renew."
+    )
+  })
 
 const source = <R>(
   options: Options<R>,
   context: Context.Context<Vault.Vault | R>
 ): TokenSource.TokenSource => {
   const name = options.name ?? "stored login"
-  const { login, redeem } = options
+  const { login, persister, redeem } = options
   const deadline = Duration.decode(options.deadline ?? Redemption.defaultDeadline)
   const watch = Watch.unsafeMake(name)
   const self: Self = {
@@ -102,13 +125,18 @@ const source = <R>(
     }),
     login: login === undefined ? undefined : Effect.provide(timed(name, login), context),
     minUsable: Duration.toMillis(options.minUsable ?? 0),
+    persister: Persister.unsafeMake(
+      name,
+      persister === undefined ? undefined : (grant) => Effect.provide(persister(grant), context)
+    ),
     watch
   }
   return TokenSource.make({
     name,
-    request: (request) => Watch.track(self.watch, answer(self, request)),
+    request: (request) =>
+      Effect.zipRight(self.persister.retry, Watch.track(self.watch, answer(self, request))),
     invalidate: (token) => Effect.sync(() => Watch.refuse(self.watch, token)),
-    status: Watch.status(self.watch),
+    status: Effect.map(Watch.status(self.watch), self.persister.shown),
     onChange: (listener) => Watch.onChange(self.watch, listener),
     timeLimit: Duration.sum(Duration.times(deadline, 3), login?.timeLimit ?? 0)
   })
@@ -119,6 +147,7 @@ interface Self {
   readonly redemption: Redemption.Redemption
   readonly login: Effect.Effect<Grant.Grant, TokenError> | undefined
   readonly minUsable: number
+  readonly persister: Persister.Persister
   readonly watch: Watch.Watch
 }
 
@@ -140,6 +169,11 @@ const answer = Effect.fnUntraced(function*(self: Self, request: TokenSource.Toke
 
 const renewOrLogIn = (self: Self, demand: Demand): Effect.Effect<GrantRecord.GrantRecord, TokenError> =>
   self.redemption.renew(accepts(self, demand)).pipe(
+    Effect.tap((outcome) =>
+      outcome._tag === "Renewed" && outcome.record.rotates === true
+        ? self.persister.tell(outcome.record.grant)
+        : Effect.void
+    ),
     Effect.flatMap((outcome) =>
       outcome._tag === "Missing" ? Effect.fail(noGrant(self.name)) : Effect.succeed(outcome.record)
     ),
@@ -201,7 +235,9 @@ const logIn = (
   if (login === undefined || demand.interactive === false) return Effect.fail(why)
   const save = (grant: Grant.Grant) =>
     Effect.mapError(redemption.save(grant), (error) => toTokenError(error, self.name))
-  const afresh = Effect.uninterruptibleMask((restore) => Effect.flatMap(restore(login), save))
+  const afresh = Effect.uninterruptibleMask((restore) => Effect.flatMap(restore(login), save)).pipe(
+    Effect.tap(({ grant }) => self.persister.tell(grant))
+  )
   return redemption.alone(Effect.flatMap(
     redemption.read,
     Option.match({

@@ -35,6 +35,8 @@ export interface Pending {
   readonly answered: Map<string, GrantRecord>
   /** The record that the issuer last called an invalid request. */
   readonly doubted: Map<string, GrantRecord>
+  /** Whether it was said that the vault has no leases. */
+  hasWarned: boolean
 }
 
 const all = globalValue("effect-credentials/vault/pending", () => new WeakMap<Vault.Identity, Pending>())
@@ -49,7 +51,8 @@ export const of = ({ identity }: Vault.Service): Pending => {
     running: new Map(),
     refused: new Map(),
     doubted: new Map(),
-    answered: new Map()
+    answered: new Map(),
+    hasWarned: false
   }
   all.set(identity, made)
   return made

@@ -141,7 +141,7 @@ const before = (
 ): Effect.Effect<Option.Option<Wire.Reply>, HttpClientError.RequestError> => {
   switch (fault?._tag) {
     case "Outage":
-      return lose(context, index)
+      return lose(context, index, unreachable)
     case "Redirect":
       return Effect.succeedSome(Wire.redirect(fault))
     case "Status":
@@ -174,7 +174,7 @@ const after = (
 ): Effect.Effect<Wire.Reply, HttpClientError.RequestError> => {
   switch (fault?._tag) {
     case "DroppedReply":
-      return lose(context, index)
+      return lose(context, index, broken)
     case "Status":
       return gateway(context, fault)
     case "Crash":
@@ -193,9 +193,10 @@ const gateway = (
 
 const lose = (
   { provider, request }: Context,
-  index: number
+  index: number,
+  failure: (request: HttpClientRequest.HttpClientRequest) => HttpClientError.RequestError
 ): Effect.Effect<never, HttpClientError.RequestError> =>
-  Effect.zipRight(note(provider, index, { delivery: "Lost" }), Effect.fail(unreachable(request)))
+  Effect.zipRight(note(provider, index, { delivery: "Lost" }), Effect.fail(failure(request)))
 
 const deliver = Effect.fnUntraced(
   function*({ provider, request }: Context, index: number, reply: Wire.Reply) {
@@ -211,6 +212,18 @@ const serverTime = (provider: Provider): Effect.Effect<number> =>
 const note = (provider: Provider, index: number, known: Partial<Journal.Entry>): Effect.Effect<void> =>
   Ref.update(provider.log, (log) => Log.update(log, index, known))
 
-/** What a client gets when there is no connection. */
+/** What a client gets when there is no connection: it knows that nothing was sent. */
 export const unreachable = (request: HttpClientRequest.HttpClientRequest): HttpClientError.RequestError =>
-  new HttpClientError.RequestError({ request, reason: "Transport", description: "the connection failed" })
+  failed(request, "ECONNREFUSED")
+
+/** What a client gets when a connection breaks: it can't know what became of its request. */
+const broken = (request: HttpClientRequest.HttpClientRequest): HttpClientError.RequestError =>
+  failed(request, "ECONNRESET")
+
+const failed = (request: HttpClientRequest.HttpClientRequest, code: string): HttpClientError.RequestError =>
+  new HttpClientError.RequestError({
+    request,
+    reason: "Transport",
+    cause: Object.assign(new Error("the connection failed"), { code }),
+    description: "the connection failed"
+  })

@@ -1,0 +1,160 @@
+/**
+ * The whole way to a token of an OAuth client, as one source: what this process holds, then what any process has
+ * stored, then a renewal by the stored refresh token, then a login.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type * as Grant from "../Grant.js"
+import { Login } from "../login/Login.js"
+import * as RefreshToken from "../oauth/RefreshToken.js"
+import type { RefreshScheduler } from "../RefreshScheduler.js"
+import * as TokenCache from "../TokenCache.js"
+import type { Misconfigured, TokenError } from "../TokenError.js"
+import * as TokenSource from "../TokenSource.js"
+import * as KeepAlive from "../vault/KeepAlive.js"
+import * as Persisted from "../vault/Persisted.js"
+import type * as Vault from "../vault/Vault.js"
+import * as VaultKey from "../vault/VaultKey.js"
+
+/**
+ * What `make` and `interactive` take.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Who redeems, and where. */
+  readonly refresh: RefreshToken.Options
+  /**
+   * Where the grant is kept. Default: derived from the issuer and `refresh.resource`, under the prefix
+   * `OAUTH_REFRESH_TOKEN_`, so that a grant of another issuer or for another resource is never sent.
+   */
+  readonly key?: VaultKey.Input | undefined
+  /** The name that errors and status show. Default `login at` the issuer. */
+  readonly name?: string | undefined
+  /** When the memory renews, and how; see `TokenCache`. */
+  readonly cache?: TokenCache.Options | undefined
+  /** A stored token with less than this left is renewed before it is given. Default 0. */
+  readonly minUsable?: Duration.DurationInput | undefined
+  /** How long one redemption, and one read or write of the vault, may take. Default 1 minute. */
+  readonly deadline?: Duration.DurationInput | undefined
+  /** For how long the issuer takes the same refresh token again; see `Redemption.Options`. Default 0. */
+  readonly graceWindow?: Duration.DurationInput | undefined
+  /** After what silence a dead process's lease is taken over. Default 15 seconds. */
+  readonly leaseTerm?: Duration.DurationInput | undefined
+  /** Told of the grant of each login and each rotation; see `Persisted.Options`. */
+  readonly persister?: ((grant: Grant.Grant) => Effect.Effect<void, TokenError>) | undefined
+  /**
+   * Renews the grant when its last renewal is this long ago, whether or not anybody asks for a token, so that
+   * it does not end from disuse. Default: never.
+   */
+  readonly keepAlive?: Duration.DurationInput | undefined
+}
+
+/**
+ * What a source without a login takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface QuietOptions extends Options {
+  /** The error in place of "nobody is logged in". What really failed always goes before it. */
+  readonly fallback?: TokenError | undefined
+}
+
+/** What a source of this kind needs when it is made. */
+type Needs = Vault.Vault | HttpClient.HttpClient | RefreshScheduler | Scope.Scope
+
+/**
+ * The source for programs where nobody can be asked: memory, then the stored token, then the stored refresh token.
+ * Each tier is warmed by the one below it. Where none has a token, a real failure is given as it is, else the
+ * `fallback`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: QuietOptions
+): Effect.Effect<TokenSource.TokenSource, Misconfigured, Needs> =>
+  build(options, undefined).pipe(
+    Effect.map((source) => withFallback(source, options.fallback)),
+    TokenCache.cached(options.cache)
+  )
+
+/**
+ * The same with the program's `Login` as the last tier. A login is opened where nothing is stored, or where the issuer
+ * has refused what is stored or there is nothing to renew it by; never because a network, an issuer or a vault
+ * failed, and not for a request that says `interactive: false`. One login at a time.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const interactive = (
+  options: Options
+): Effect.Effect<TokenSource.TokenSource, Misconfigured, Needs | Login> =>
+  Effect.flatMap(Login, (login) => TokenCache.cached(build(options, login), options.cache))
+
+const build = Effect.fnUntraced(function*(options: Options, login: Persisted.Login<never> | undefined) {
+  const { deadline, graceWindow, keepAlive, leaseTerm, minUsable, persister, refresh } = options
+  const redeem = yield* RefreshToken.make(refresh)
+  const key = options.key ?? (yield* keyOf(refresh))
+  const name = options.name ?? `login at ${refresh.server.issuer}`
+  const shared = { key, name, redeem, deadline, graceWindow, leaseTerm }
+  if (keepAlive !== undefined) yield* KeepAlive.make({ ...shared, every: keepAlive })
+  return yield* Persisted.make({ ...shared, login, minUsable, persister })
+})
+
+/**
+ * The key that the grant of a client is kept under if no other is given.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const keyOf = (refresh: RefreshToken.Options): Effect.Effect<VaultKey.VaultKey> =>
+  VaultKey.make({
+    prefix: "OAUTH_REFRESH_TOKEN_",
+    resource: [refresh.resource ?? []].flat().join(" "),
+    issuer: refresh.server.issuer
+  })
+
+const withFallback = (
+  source: TokenSource.TokenSource,
+  fallback: TokenError | undefined
+): TokenSource.TokenSource =>
+  fallback === undefined ? source : TokenSource.make({
+    name: source.name,
+    request: (request) =>
+      Effect.catchTag(source.request(request), "TokenUnavailable", () => Effect.fail(fallback)),
+    timeLimit: source.timeLimit,
+    invalidate: (token) => source.invalidate(token),
+    peek: () => source.peek(),
+    status: source.status,
+    onChange: (listener) => source.onChange(listener)
+  })
+
+/**
+ * The source that asks nobody, as the program's token source.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: QuietOptions
+): Layer.Layer<TokenSource.TokenSource, Misconfigured, Vault.Vault | HttpClient.HttpClient> =>
+  TokenSource.layer(TokenSource.TokenSource, make(options))
+
+/**
+ * The source that may let a person log in, as the program's token source.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerInteractive = (
+  options: Options
+): Layer.Layer<TokenSource.TokenSource, Misconfigured, Vault.Vault | HttpClient.HttpClient | Login> =>
+  TokenSource.layer(TokenSource.TokenSource, interactive(options))
