@@ -60,7 +60,7 @@ export const exclusively = <A, E>(cell: Cell, options: Options, job: Job<A, E>):
             ([found, now]) => {
               if (Option.isSome(found)) return Effect.succeed(found.value)
               return now < until
-                ? attempt(until, Math.min(pause * 1.5, maxPause))
+                ? attempt(until, Math.min(pause * 2, maxPause))
                 : Effect.fail(job.refuse(locked))
             }
           )
@@ -72,7 +72,7 @@ export const exclusively = <A, E>(cell: Cell, options: Options, job: Job<A, E>):
 }
 
 /** Milliseconds. */
-const firstPause = 25
+const firstPause = 100
 const maxPause = 500
 
 /** One try, which is left where the lease can't be had; what fails in the turn is another matter. */

@@ -71,16 +71,15 @@ const acquire = (
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(elapsing, (start) => {
       const until = start + Duration.toMillis(wait)
-      const attempt = (pause: number): Effect.Effect<Taken, VaultError> =>
+      const attempt = (pause: number): Effect.Effect<Given, VaultError> =>
         Effect.flatMap(
-          take(claim),
-          Option.match({
-            onSome: (taken) => Effect.succeed(taken),
-            onNone: () =>
-              Effect.zipRight(restore(rest(claim, until, pause)), attempt(Math.min(pause * 1.5, 250)))
-          })
+          Effect.zip(elapsing, take(claim)),
+          ([asked, taken]) =>
+            Option.isSome(taken)
+              ? Effect.succeed({ ...taken.value, asked })
+              : Effect.zipRight(restore(rest(claim, until, pause)), attempt(Math.min(pause * 1.5, 250)))
         )
-      return Effect.flatMap(attempt(20), (taken) => hold(claim, taken))
+      return Effect.flatMap(attempt(20), (given) => hold(claim, given))
     })
   )
 
@@ -97,13 +96,18 @@ const rest = ({ vault }: Claim, until: number, pause: number): Effect.Effect<voi
       ? Effect.fail(locked(vault))
       : Effect.sleep(Duration.millis(Math.min(Math.ceil(pause * part), until - now))))
 
-const hold = (claim: Claim, taken: Taken): Effect.Effect<Vault.Lease, VaultError, Scope.Scope> =>
+/** A lease, and when it was asked for by `elapsing`: it has stood since then at the latest. */
+interface Given extends Taken {
+  readonly asked: number
+}
+
+const hold = (claim: Claim, given: Given): Effect.Effect<Vault.Lease, VaultError, Scope.Scope> =>
   Effect.gen(function*() {
-    const held = { confirmedAt: yield* elapsing, isLost: false }
+    const held = { confirmedAt: given.asked, isLost: false }
     yield* Effect.addFinalizer(() => release(claim))
     yield* Effect.forkScoped(Effect.interruptible(beat(claim, held)))
     yield* CrashPoint.at("lease.taken")
-    return { key: claim.key, fence: taken.fence, acquiredAt: taken.at, check: check(claim, held) }
+    return { key: claim.key, fence: given.fence, acquiredAt: given.at, check: check(claim, held) }
   })
 
 const release = ({ key, operations, owner }: Claim): Effect.Effect<void> =>

@@ -138,13 +138,6 @@ const send = Effect.fnUntraced(function*(
   doubt: Journal.Doubt
 ) {
   yield* CrashPoint.at("redeem.journaled")
-  yield* Effect.mapError(
-    Effect.tapError(
-      self.mine.check,
-      () => doubt._tag === "Sent" ? Effect.void : Journal.close(self.cell, journaled)
-    ),
-    asTokenError(self)
-  )
   const sent: Sent = { journaled, since, isDoubtful: doubt._tag === "Sent" }
   const answer = yield* Effect.either(
     redeemWithin(self, repeated(self, redeem(journaled.record.grant), sent))
@@ -168,13 +161,13 @@ interface Sent {
   isDoubtful: boolean
 }
 
-/** The same request again after a lost answer, while the issuer takes it and the turn is ours. */
+/** The request, and the same one again after a lost answer. */
 const repeated = (
   self: Attempt,
   redeem: Effect.Effect<Grant.Grant, TokenError>,
   sent: Sent
 ): Effect.Effect<Grant.Grant, TokenError> =>
-  redeem.pipe(
+  Effect.suspend(() => Effect.zipRight(allowed(self, sent), redeem)).pipe(
     Effect.tapError((error) =>
       Effect.sync(() => {
         sent.isDoubtful ||= Journal.isLost(error)
@@ -184,14 +177,18 @@ const repeated = (
       schedule: repeats,
       while: (error) =>
         Journal.isLost(error)
-          ? Effect.zipWith(
-            mayRepeat(self, sent.journaled.record, sent.since),
-            Effect.isSuccess(self.mine.check),
-            (isTaken, isOurs) => isTaken && isOurs
-          )
+          ? mayRepeat(self, sent.journaled.record, sent.since)
           : Effect.succeed(false)
     })
   )
+
+/** Right before each request: the turn must be ours, and what may be spent must still be taken by the issuer. */
+const allowed = Effect.fnUntraced(function*(self: Attempt, { isDoubtful, journaled, since }: Sent) {
+  yield* Effect.mapError(self.mine.check, asTokenError(self))
+  if (isDoubtful && !(yield* mayRepeat(self, journaled.record, since))) {
+    return yield* cut(self, "ReplyLost", "the answer to a renewal was lost")
+  }
+})
 
 const repeats = Schedule.intersect(Schedule.exponential(Duration.millis(250)), Schedule.recurs(3))
 
@@ -227,9 +224,15 @@ const settleFailure = Effect.fnUntraced(function*(self: Attempt, sent: Sent, err
   return yield* error
 })
 
-/** Nobody can tell any more whether the refresh token is spent, and sending it again might end the login. */
-const giveUp = (self: Attempt, found: Versioned, since: number): Effect.Effect<never, ReauthRequired> =>
-  Effect.zipRight(Journal.giveUp(self.cell, found, since), Effect.fail(ambiguous(self)))
+/**
+ * Nobody can tell any more whether the refresh token is spent, and sending it again might end the login. Whoever has
+ * lost the turn can't tell either, but whoever has it may.
+ */
+const giveUp = (self: Attempt, found: Versioned, since: number): Effect.Effect<never, TokenError> =>
+  Effect.mapError(self.mine.check, asTokenError(self)).pipe(
+    Effect.zipRight(Journal.giveUp(self.cell, found, since)),
+    Effect.zipRight(Effect.fail(ambiguous(self)))
+  )
 
 /**
  * Some issuers call a dead grant an invalid request. The second time it is not sent again by this process; the vault is
@@ -262,7 +265,11 @@ const settleRefusal = Effect.fnUntraced(function*(self: Attempt, sent: Versioned
   return yield* error
 })
 
-const cut = ({ source }: Work, reason: "Timeout" | "Interrupted", detail: string): TransientFailure =>
+const cut = (
+  { source }: Work,
+  reason: "Timeout" | "Interrupted" | "ReplyLost",
+  detail: string
+): TransientFailure =>
   new TransientFailure({
     source,
     reason,
