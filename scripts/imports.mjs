@@ -12,7 +12,7 @@ const walls = {
   identity: ["core", "oauth"],
   provider: ["core", "oauth"],
   manager: ["core", "oauth", "login", "vault", "http", "pool", "identity", "provider"],
-  testing: ["core", "oauth", "vault/Vault"],
+  testing: ["core", "oauth", "vault/Vault", "vault/CrashPoint"],
   cli: ["core", "oauth", "login", "vault", "http", "pool", "identity", "provider", "manager", "testing"]
 }
 

@@ -83,8 +83,8 @@ const takenOver: Check = (vault) =>
 const keptAlive: Check = (vault) =>
   Effect.scoped(Effect.gen(function*() {
     const key = "conformance/kept alive"
-    const lease = yield* vault.lease(key, { term: 250, wait: "10 seconds" })
-    yield* expectError(Effect.scoped(vault.lease(key, { term: 250, wait: 1000 })), "Locked", "lease")
+    const lease = yield* vault.lease(key, { term, wait: "10 seconds" })
+    yield* expectError(Effect.scoped(vault.lease(key, { term, wait: 3 * term })), "Locked", "lease")
     yield* lease.check
   }))
 
