@@ -83,6 +83,28 @@ const examples: Readonly<Record<string, Example>> = {
     ],
     secrets: ["key-of-the-example"]
   },
+  "encrypted-vault": {
+    tells: [
+      "on the disk: ciphertext",
+      "file: get: this is not the passphrase that was given first.",
+      "rotated: 2 records, 0 failed",
+      "rotated again: 0 records, 2 were current",
+      "with the new key alone: the value is there",
+      "with the old key alone: Denied"
+    ],
+    secrets: ["passphrase-of-the-example", "a-guess", "secret-of-"]
+  },
+  "vault-from-uri": {
+    tells: [
+      "memory: stored <redacted>",
+      "opened scratch desk",
+      "vault URI: redis: the database is not a number.",
+      "vault URI: file: it names a host, or has two slashes instead of three.",
+      "op is not built into this release; the schemes here are memory, file, env,",
+      "in a log: rediss://<redacted>@cache.example:6380/2?prefix=app%3A"
+    ],
+    secrets: ["hidden-word", "stored-secret"]
+  },
   "environment": {
     tells: [
       "model key: no tier has a token.",
