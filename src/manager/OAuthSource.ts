@@ -13,11 +13,12 @@ import type * as Grant from "../Grant.js"
 import { Login } from "../login/Login.js"
 import * as RefreshToken from "../oauth/RefreshToken.js"
 import type { RefreshScheduler } from "../RefreshScheduler.js"
-import * as TokenCache from "../TokenCache.js"
+import type * as TokenCache from "../TokenCache.js"
 import type { Misconfigured, TokenError } from "../TokenError.js"
 import * as TokenSource from "../TokenSource.js"
 import * as KeepAlive from "../vault/KeepAlive.js"
-import * as Persisted from "../vault/Persisted.js"
+import type * as Persisted from "../vault/Persisted.js"
+import * as PersistedCache from "../vault/PersistedCache.js"
 import type * as Vault from "../vault/Vault.js"
 import * as VaultKey from "../vault/VaultKey.js"
 
@@ -81,10 +82,7 @@ type Needs = Vault.Vault | HttpClient.HttpClient | RefreshScheduler | Scope.Scop
 export const make = (
   options: QuietOptions
 ): Effect.Effect<TokenSource.TokenSource, Misconfigured, Needs> =>
-  build(options, undefined).pipe(
-    Effect.map((source) => withFallback(source, options.fallback)),
-    TokenCache.cached(options.cache)
-  )
+  build(options, undefined, (source) => withFallback(source, options.fallback))
 
 /**
  * The same with the program's `Login` as the last tier. A login is opened where nothing is stored, or where the issuer
@@ -97,16 +95,20 @@ export const make = (
 export const interactive = (
   options: Options
 ): Effect.Effect<TokenSource.TokenSource, Misconfigured, Needs | Login> =>
-  Effect.flatMap(Login, (login) => TokenCache.cached(build(options, login), options.cache))
+  Effect.flatMap(Login, (login) => build(options, login))
 
-const build = Effect.fnUntraced(function*(options: Options, login: Persisted.Login<never> | undefined) {
-  const { deadline, graceWindow, keepAlive, leaseTerm, minUsable, persister, refresh } = options
+const build = Effect.fnUntraced(function*(
+  options: Options,
+  login: Persisted.Login<never> | undefined,
+  wrap?: (source: TokenSource.TokenSource) => TokenSource.TokenSource
+) {
+  const { cache, deadline, graceWindow, keepAlive, leaseTerm, minUsable, persister, refresh } = options
   const redeem = yield* RefreshToken.make(refresh)
   const key = options.key ?? (yield* keyOf(refresh))
   const name = options.name ?? `login at ${refresh.server.issuer}`
   const shared = { key, name, redeem, deadline, graceWindow, leaseTerm }
   if (keepAlive !== undefined) yield* KeepAlive.make({ ...shared, every: keepAlive })
-  return yield* Persisted.make({ ...shared, login, minUsable, persister })
+  return yield* PersistedCache.make({ ...shared, cache, login, minUsable, persister, wrap })
 })
 
 /**

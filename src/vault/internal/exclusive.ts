@@ -98,13 +98,16 @@ const turnOf = (lease: Vault.Lease): Effect.Effect<Turn> =>
     check: lease.check
   }))
 
-/** What the others have come to, as soon as there is something, or nothing after the pause. */
+/**
+ * What the others have come to, as soon as there is something, or nothing after the pause. Listening often takes a
+ * connection, so it begins only when the wait turns out to be a long one.
+ */
 const watch = <A, E>(
   { key, vault }: Cell,
   instead: Effect.Effect<Option.Option<A>, E>,
   pause: number
 ): Effect.Effect<Option.Option<A>, E> => {
-  if (vault.capabilities.announce === "none") return Effect.zipRight(rest(pause), instead)
+  if (vault.capabilities.announce === "none" || pause < maxPause) return Effect.zipRight(rest(pause), instead)
   const heard = vault.changes(key).pipe(
     Stream.catchAll(() => Stream.fromEffect(rest(pause))),
     Stream.mapEffect(() => instead),

@@ -30,11 +30,11 @@ export interface Wire {
 
 export type Listen = (channel: string) => Stream.Stream<string, SqlError>
 
-/** The connection is there while somebody listens. */
+/** The connection is there while somebody listens, and a moment longer for who comes back at once. */
 export const make = (wire: Wire): Effect.Effect<Vault.Service["changes"], never, Scope.Scope> =>
   Effect.gen(function*() {
     const announcer = Announcer.unsafeMake()
-    const listening = yield* RcRef.make({ acquire: start(wire, announcer) })
+    const listening = yield* RcRef.make({ acquire: start(wire, announcer), idleTimeToLive: "5 seconds" })
     return (key) => {
       const topic = Effect.zipRight(VaultKey.check(wire.vault, "changes", key), topicOf(key))
       return Stream.unwrapScoped(
