@@ -35,7 +35,7 @@ import { racingCases } from "./internal/vaultRaces.js"
 export type { Case } from "./internal/vaultCase.js"
 export { ConformanceFailure } from "./internal/vaultCase.js"
 
-const increments = 20
+const increments = 12
 
 /** Adds one to the number that is stored, as often as it takes. */
 const increment = (vault: Vault.Service, key: string): Effect.Effect<void, VaultError> =>

@@ -1,4 +1,5 @@
 /** What holds while others write, and when a writer is interrupted. */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
@@ -36,7 +37,7 @@ const watched = (vault: Vault.Service, key: string): ReturnType<Check> =>
   Effect.gen(function*() {
     yield* vault.set(key, secret(whole(vault, 0)))
     const writer = yield* Effect.fork(
-      Effect.forEach(numbers(200), (index) => vault.set(key, secret(whole(vault, index))), { discard: true })
+      upTo(200, (index) => vault.set(key, secret(whole(vault, index))))
     )
     const look = Effect.flatMap(
       Effect.zipLeft(textOf(vault, key), Effect.yieldNow()),
@@ -60,18 +61,38 @@ const oneWinner = (vault: Vault.Service, key: string): ReturnType<Check> =>
     yield* Effect.forEach(losers, (loser) => expectError(loser, "Conflict", "compareAndSet"))
   })
 
+/** So many rounds; a slow backend does as many as there is time for, and one at least. */
+const upTo = <A, E>(
+  rounds: number,
+  round: (index: number) => Effect.Effect<A, E>
+): Effect.Effect<void, E> =>
+  Effect.flatMap(Clock.currentTimeMillis, (start) => {
+    const go = (index: number): Effect.Effect<void, E> =>
+      Effect.zipRight(
+        round(index),
+        Effect.flatMap(
+          Clock.currentTimeMillis,
+          (now) => index + 1 < rounds && now - start < enough ? go(index + 1) : Effect.void
+        )
+      )
+    return go(0)
+  })
+
+/** Milliseconds. */
+const enough = 2_000
+
 const numbers = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, index) => index)
 
 export const racingCases: ReadonlyArray<Case> = [
   onKey(
     "a write that is interrupted at any moment leaves the old value or the new",
     writable,
-    (vault, key) => Effect.forEach(numbers(60), (round) => interrupted(vault, key, round), { discard: true })
+    (vault, key) => upTo(60, (round) => interrupted(vault, key, round))
   ),
   onKey("a reader sees a whole value during every write", writable, watched),
   onKey(
     "of many who compare and set at one version, one wins",
     comparing,
-    (vault, key) => Effect.repeatN(oneWinner(vault, key), 4)
+    (vault, key) => upTo(5, () => oneWinner(vault, key))
   )
 ]
