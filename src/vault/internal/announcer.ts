@@ -16,17 +16,17 @@ export const unsafeMake = (): Announcer => {
   const add = (key: string, listener: () => void) => {
     const those = listeners.get(key) ?? new Set()
     listeners.set(key, those.add(listener))
-    return Effect.sync(() => {
+    return () => {
       those.delete(listener)
       if (those.size === 0) listeners.delete(key)
-    })
+    }
   }
   const listen = (key: string) =>
     Effect.gen(function*() {
       const queue = yield* Queue.sliding<void>(1)
       yield* Effect.acquireRelease(
         Effect.sync(() => add(key, () => void Queue.unsafeOffer(queue, undefined))),
-        (remove) => remove
+        (remove) => Effect.sync(remove)
       )
       yield* Queue.offer(queue, undefined)
       return Stream.fromQueue(queue)
