@@ -25,6 +25,18 @@ const examples: Readonly<Record<string, Example>> = {
     ],
     secrets: []
   },
+  "sign-in": {
+    tells: [
+      "token:   demo: nobody is logged in",
+      "login:   Healthy",
+      "access <redacted>",
+      "refresh: generation 2",
+      "logout:  the issuer is told",
+      "the file: none",
+      "=== 1 login, 1 renewal"
+    ],
+    secrets: []
+  },
   "status-and-changes": {
     tells: [
       "09:00  Idle, no token",

@@ -14,13 +14,22 @@ const places: Readonly<Record<string, readonly [count: number, reason: string]>>
   "oauth/RefreshToken.ts": [1, "the refresh token in the token request"],
   "oauth/internal/clientAuth.ts": [2, "the client's secret or key, for its authentication"],
   "testing/Journal.ts": [1, "only a hash of it is kept"],
-  "testing/VaultConformance.ts": [3, "what comes out of a vault is compared"],
   "testing/VirtualIdentityProvider.ts": [1, "the token to revoke is looked up"],
   "testing/internal/idp/clientAuth.ts": [1, "the client's secret is compared"],
   "testing/internal/vaultCase.ts": [1, "what comes out of a vault is compared"],
+  "vault/EncryptionKey.ts": [2, "bytes and passphrase become a key"],
   "vault/GrantRecord.ts": [4, "the text that a vault keeps is written and read; an empty token is none"],
+  "vault/PostgresVault.ts": [1, "host and database of the URL make the identity"],
+  "vault/RedisVault.ts": [1, "the URL is taken apart for the client"],
   "vault/internal/contract.ts": [1, "its size is measured"],
-  "vault/internal/fileRecord.ts": [2, "the text that a file keeps, and its checksum"]
+  "vault/internal/encryptionEnvelope.ts": [2, "what is stored is taken apart, and what is read is sealed"],
+  "vault/internal/encryptionRecord.ts": [1, "the record of a key is read"],
+  "vault/internal/fileRecord.ts": [2, "the text that a file keeps, and its checksum"],
+  "vault/internal/redisStore.ts": [1, "the value goes to the server"],
+  "vault/internal/sqlRecords.ts": [1, "the value goes to the database"],
+  "vault/internal/tokenFile.ts": [2, "the text of a grant is read, and its file is written"],
+  "vault/internal/uri.ts": [2, "a password goes to its backend"],
+  "vault/internal/uriParse.ts": [1, "the text of a URI is taken apart"]
 }
 
 const files = readdirSync(src, { recursive: true, encoding: "utf8" })

@@ -1,4 +1,4 @@
-/** The directory of a `FileVault`: who may get into it, what its files are called, and careful reads. */
+/** The directory of a vault of files: who may get into it, what its files are called, and careful reads. */
 import type * as PlatformError from "@effect/platform/Error"
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"
@@ -19,6 +19,8 @@ export interface Place {
   readonly identity: Identity
   readonly fs: FileSystem.FileSystem
   readonly path: Path.Path
+  /** The name of the only record, in a directory of the user's. Absent: the directory is the vault's own. */
+  readonly only?: string | undefined
   /** The user that new files there belong to, once that is known. */
   owner: number | undefined
 }
@@ -48,6 +50,9 @@ export const leaseFile = (stem: string): string => `${stem}.lease`
 export const takeoverFile = (stem: string): string => `${stem}.takeover`
 export const fenceFile = (stem: string): string => `${stem}.fence`
 const ours = /^[a-z0-9_%-]+(?:\.[a-z0-9-]+)?\.(?:cred|bak|tmp|corrupt|lease|takeover|fence)$/
+
+/** The record of a key in this place. */
+export const recordOf = (place: Place, stem: string): string => place.only ?? recordFile(stem)
 
 /** The encoded name of the key whose record this file is. */
 export const stemOf = (file: string): Option.Option<string> =>
@@ -91,10 +96,14 @@ export const isDirectory = (place: Place, path: string): Effect.Effect<boolean> 
     (isLink, isDirectory) => !isLink && isDirectory
   )
 
-const isLink = (place: Place, file: string): Effect.Effect<boolean> =>
+export const isLink = (place: Place, file: string): Effect.Effect<boolean> =>
   Effect.match(place.fs.readLink(file), { onFailure: () => false, onSuccess: () => true })
 
-const statOption = (place: Place, file: string) =>
+/** What is known of a file or of what a link leads to; `None` where there is none. */
+export const statOption = (
+  place: Place,
+  file: string
+): Effect.Effect<Option.Option<FileSystem.File.Info>, PlatformError.PlatformError> =>
   place.fs.stat(file).pipe(
     Effect.asSome,
     Effect.catchIf(isMissing, () => Effect.succeedNone)
@@ -110,6 +119,7 @@ export const guard: (
   action: Action
 ) => Effect.Effect<boolean, Denied | Unreachable> = Effect.fnUntraced(function*(place, action) {
   const { directory, fs } = place
+  if (place.only !== undefined) return yield* guardShared(place, action)
   if (yield* isLink(place, directory)) {
     return yield* unsafe(place, action, "is a symbolic link", "Name the real directory.")
   }
@@ -135,8 +145,24 @@ export const guard: (
   return true
 })
 
+/** A directory of the user's may be seen by others, but not everybody may put another file in a file's place. */
+const guardShared = Effect.fnUntraced(function*(place: Place, action: Action) {
+  const found = yield* Effect.mapError(statOption(place, place.directory), refuse(place, action))
+  if (Option.isNone(found)) return false
+  const { mode, type } = found.value
+  if (type !== "Directory") return yield* unsafe(place, action, "is not a directory", "Name a directory.")
+  return place.path.sep === "\\" || (mode & 0o1002) !== 0o002
+    ? true
+    : yield* unsafe(
+      place,
+      action,
+      "can be changed by everybody",
+      "Name a directory that only you can write to, or take that right from the others."
+    )
+})
+
 /** Where new files have no owner that can be told, the mode alone decides. */
-const isOwn = (place: Place, uid: number): Effect.Effect<boolean> =>
+export const isOwn = (place: Place, uid: number): Effect.Effect<boolean> =>
   Effect.map(
     place.owner === undefined ? findOwner(place) : Effect.succeed(place.owner),
     (owner) => owner === undefined || owner === uid
@@ -146,7 +172,7 @@ const findOwner = (place: Place): Effect.Effect<number | undefined> =>
   Effect.flatMap(
     freshId,
     (id) =>
-      Effect.map(Owner.probe(place.fs, locate(place, temporaryFile("owner", id))), (found) => {
+      Effect.map(Owner.probe(place.fs, locate(place, temporaryFile(place.only ?? "owner", id))), (found) => {
         place.owner = Option.getOrUndefined(found)
         return place.owner
       })

@@ -23,7 +23,7 @@ export const make = (place: Place): Vault.Service["lease"] => {
   const sightings: Sightings = new Map()
   const on = <A>(key: string, use: (desk: Desk) => Effect.Effect<A, PlatformError.PlatformError>) =>
     Effect.flatMap(
-      VaultKey.encode(key),
+      place.only === undefined ? VaultKey.encode(key) : Effect.succeed(place.only),
       (stem) => Effect.mapError(use({ place, stem, sightings }), Directory.refuse(place, "lease"))
     )
   return Leasing.make(place.vault, {

@@ -29,7 +29,7 @@ export const replace = <E>(
         Effect.zipRight(CrashPoint.at("file.kept")),
         Effect.zipRight(
           Effect.mapError(
-            place.fs.rename(temporary, Directory.locate(place, Directory.recordFile(stem))),
+            place.fs.rename(temporary, Directory.locate(place, Directory.recordOf(place, stem))),
             Directory.refuse(place, action)
           )
         ),
@@ -85,7 +85,7 @@ const flush = (place: Place): Effect.Effect<void> =>
  */
 export const keepBackup = (place: Place, stem: string): Effect.Effect<void> =>
   Effect.flatMap(freshId, (id) => {
-    const record = Directory.locate(place, Directory.recordFile(stem))
+    const record = Directory.locate(place, Directory.recordOf(place, stem))
     const second = Directory.locate(place, Directory.temporaryFile(stem, `${id}-b`))
     return place.fs.link(record, second).pipe(
       Effect.orElse(() => place.fs.copyFile(record, second)),
@@ -105,7 +105,7 @@ export const moveAside = (
   stem: string
 ): Effect.Effect<void, Denied | Unreachable> =>
   Effect.flatMap(freshId, (id) => {
-    const record = Directory.locate(place, Directory.recordFile(stem))
+    const record = Directory.locate(place, Directory.recordOf(place, stem))
     const aside = Directory.locate(place, Directory.asideFile(stem, id))
     return place.fs.link(record, aside).pipe(
       Effect.orElse(() => place.fs.rename(record, aside)),
@@ -126,19 +126,23 @@ export const erase = (
   Effect.mapError(place.fs.readDirectory(place.directory), Directory.refuse(place, action)).pipe(
     Effect.flatMap((names) =>
       Effect.forEach(
-        names.filter((name) => isBeside(stem, name)),
+        names.filter((name) => isBeside(place, stem, name)),
         (name) => eraseFile(place, action, name, () => Effect.void),
         { discard: true }
       )
     ),
     Effect.zipRight(
-      eraseFile(place, action, Directory.recordFile(stem), () => moveAside(place, action, stem))
+      eraseFile(place, action, Directory.recordOf(place, stem), () => moveAside(place, action, stem))
     ),
     Effect.zipRight(flush(place))
   )
 
-const isBeside = (stem: string, name: string): boolean =>
-  name.startsWith(`${stem}.`) && /\.(?:bak|corrupt|tmp)$/.test(name)
+/** In a directory of the user's only what bears a name that is made here. */
+const isBeside = (place: Place, stem: string, name: string): boolean =>
+  name.startsWith(`${stem}.`) &&
+  (place.only === undefined ? /\.(?:bak|corrupt|tmp)$/ : made).test(name.slice(stem.length))
+
+const made = /^\.(?:bak|[0-9a-z]+-[0-9a-z]+(?:-[bl])?\.(?:corrupt|tmp))$/
 
 const eraseFile = (
   place: Place,
@@ -165,7 +169,7 @@ export const sweep = (place: Place): Effect.Effect<void> =>
       Effect.flatMap(
         place.fs.readDirectory(place.directory),
         Effect.forEach((name) =>
-          name.endsWith(".tmp")
+          name.endsWith(".tmp") && (place.only === undefined || isBeside(place, place.only, name))
             ? sweepFile(place, Directory.locate(place, name), now - staleAfter)
             : Effect.void
         )

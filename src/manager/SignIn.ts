@@ -1,0 +1,211 @@
+/**
+ * A login as a program's commands see it: log in, use the token, renew it, log out. Over a `TokenFileVault`
+ * it shares its file with programs that know nothing of this library.
+ *
+ * Everything is safe for any number of concurrent callers, here and in other processes over the same vault:
+ * the grant is redeemed once, and a login or a logout that happens while another process renews stays.
+ *
+ * @since 0.1.0
+ */
+import type * as FileSystem from "@effect/platform/FileSystem"
+import type * as HttpClient from "@effect/platform/HttpClient"
+import type * as Path from "@effect/platform/Path"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type * as Grant from "../Grant.js"
+import { Login } from "../login/Login.js"
+import * as RefreshToken from "../oauth/RefreshToken.js"
+import * as RefreshScheduler from "../RefreshScheduler.js"
+import type * as Token from "../Token.js"
+import * as TokenCache from "../TokenCache.js"
+import type { Misconfigured, TokenError } from "../TokenError.js"
+import type * as TokenSource from "../TokenSource.js"
+import type * as TokenStatus from "../TokenStatus.js"
+import * as KeepAlive from "../vault/KeepAlive.js"
+import * as Persisted from "../vault/Persisted.js"
+import * as Redemption from "../vault/Redemption.js"
+import * as TokenFileVault from "../vault/TokenFileVault.js"
+import * as Vault from "../vault/Vault.js"
+import * as BaseUrl from "./internal/baseUrl.js"
+import * as News from "./internal/news.js"
+import * as Machine from "./internal/signIn.js"
+import * as OAuthSource from "./OAuthSource.js"
+
+/**
+ * What `make` takes: as for `OAuthSource`, but that `minUsable` is 1 minute by default, and `resource_url` is
+ * kept from each renewal.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends OAuthSource.Options {}
+
+/**
+ * How to log out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LogoutOptions {
+  /**
+   * Ends the grant at its issuer. Runs before the grant is removed, for as long as `deadline`; interrupting
+   * the logout interrupts it, and the grant is removed all the same.
+   */
+  readonly revoke?: ((grant: Grant.Grant) => Effect.Effect<void, TokenError>) | undefined
+}
+
+/**
+ * A login and what is done with it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  /** The four-tier source: memory, the stored token, the stored refresh token, a login. */
+  readonly source: TokenSource.TokenSource
+  /**
+   * Asks the person now, whatever is stored, stores the grant and gives its token; from then on nobody is
+   * given an older one. One login at a time: who waits for another login takes what that comes to.
+   * Interruption ends the login and changes nothing, unless the grant is there already; then that is stored.
+   * Fails before anybody is asked where the vault can't be read; a damaged record is replaced.
+   */
+  readonly login: Effect.Effect<Token.Token, TokenError>
+  /**
+   * A valid token, from memory or from the vault, renewed if need be. Never opens a login: where one is
+   * needed, the error says so. It waits for one that somebody else has opened.
+   */
+  readonly token: Effect.Effect<Token.Token, TokenError>
+  /**
+   * A new token, however good the present one is; the person is not asked. Joins a renewal that is in flight.
+   */
+  readonly refresh: Effect.Effect<Token.Token, TokenError>
+  /**
+   * Revokes the grant, if `revoke` is given, and removes it whether that succeeds or not; nobody is given its
+   * token any more. What `revoke` failed with is given after the removal. Where another process renews the
+   * grant meanwhile, the renewed one is revoked and removed. A damaged record is removed. Succeeds where
+   * nobody is logged in. Once begun, the removal can't be interrupted.
+   */
+  readonly logout: (options?: LogoutOptions) => Effect.Effect<void, TokenError>
+  /** What is known of it; asks nobody outside. */
+  readonly status: Effect.Effect<TokenStatus.TokenStatus>
+  /**
+   * The address of the API that the issuer has told with the grant (`resource_url`), as an `https` URL
+   * without credentials, query and fragment, and without a slash at its end; `None` where there is none like
+   * that.
+   */
+  readonly baseUrl: Effect.Effect<Option.Option<string>, TokenError>
+}
+
+/**
+ * The login of the program.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class SignIn extends Context.Tag("effect-credentials/SignIn")<SignIn, Service>() {}
+
+/**
+ * A manager of one login, over the `Vault` and with the `Login` in the context. The vault must know the key:
+ * give a `TokenFileVault` the same one, or let `layerTokenFile` do so. Name `resource_url` in the `keep` of
+ * the login's own options, if the issuer tells it there.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: Options
+): Effect.Effect<
+  Service,
+  Misconfigured,
+  Vault.Vault | Login | HttpClient.HttpClient | RefreshScheduler.RefreshScheduler | Scope.Scope
+> => Effect.map(assemble(options), service)
+
+const assemble = Effect.fnUntraced(function*(options: Options) {
+  const { graceWindow, keepAlive, leaseTerm, minUsable = Duration.minutes(1) } = options
+  const vault = yield* Vault.Vault
+  const login = yield* Login
+  const { refresh } = options
+  const redeem = yield* RefreshToken.make({ ...refresh, keep: ["resource_url", ...refresh.keep ?? []] })
+  const key = options.key ?? (yield* OAuthSource.keyOf(refresh))
+  const name = options.name ?? `login at ${refresh.server.issuer}`
+  const deadline = Duration.decode(options.deadline ?? Redemption.defaultDeadline)
+  const news = News.unsafeMake(name, options.persister)
+  const shared = { key, name, redeem, deadline, graceWindow, leaseTerm }
+  if (keepAlive !== undefined) yield* KeepAlive.make({ ...shared, every: keepAlive })
+  const stored = yield* Persisted.make({ ...shared, login, minUsable, persister: news.persister })
+  const memo: Machine.Memo = { adopting: 0, gone: undefined }
+  const self: Machine.Self = {
+    name,
+    redemption: Redemption.make({ vault, key, source: name, deadline, graceWindow, leaseTerm }),
+    login: Effect.timeoutFail(login.login, {
+      duration: login.timeLimit,
+      onTimeout: () => Machine.loginExpired(name)
+    }),
+    memory: yield* TokenCache.make(Machine.heeding(stored, memo), options.cache),
+    memo,
+    news,
+    deadline,
+    scope: yield* Effect.scope
+  }
+  return self
+})
+
+const service = (self: Machine.Self): Service => {
+  const { memory, news } = self
+  return {
+    source: memory,
+    login: Machine.logIn(self),
+    token: Effect.zipRight(news.retry, memory.request({ interactive: false })),
+    refresh: Effect.zipRight(news.retry, memory.request({ interactive: false, refresh: true })),
+    logout: (options) => Machine.logOut(self, options?.revoke),
+    status: Effect.map(memory.status, news.shown),
+    baseUrl: Effect.map(
+      self.redemption.read,
+      Option.flatMap(({ grant }) => BaseUrl.parse(grant.extra["resource_url"] ?? ""))
+    )
+  }
+}
+
+/**
+ * The login of the program, over the vault in the context.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<SignIn, Misconfigured, Vault.Vault | HttpClient.HttpClient | Login> =>
+  RefreshScheduler.provide(Layer.scoped(SignIn, make(options)))
+
+/**
+ * What `layerTokenFile` takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TokenFileOptions extends Options {
+  /** The token file. */
+  readonly path: string
+}
+
+/**
+ * The login of the program in a token file of its own.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerTokenFile = (
+  options: TokenFileOptions
+): Layer.Layer<
+  SignIn,
+  Misconfigured,
+  HttpClient.HttpClient | Login | FileSystem.FileSystem | Path.Path
+> =>
+  Layer.unwrapEffect(Effect.map(
+    options.key === undefined ? OAuthSource.keyOf(options.refresh) : Effect.succeed(options.key),
+    (key) => Layer.provide(layer({ ...options, key }), TokenFileVault.layer({ path: options.path, key }))
+  ))

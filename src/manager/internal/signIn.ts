@@ -1,0 +1,210 @@
+/** What a `SignIn` does: it keeps the memory, the vault and the person in step. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type * as Grant from "../../Grant.js"
+import * as Token from "../../Token.js"
+import { ReauthRequired, TransientFailure } from "../../TokenError.js"
+import type { TokenError } from "../../TokenError.js"
+import * as TokenSource from "../../TokenSource.js"
+import * as GrantRecord from "../../vault/GrantRecord.js"
+import type * as Redemption from "../../vault/Redemption.js"
+import type { VaultError } from "../../vault/VaultError.js"
+import { toTokenError } from "../../vault/VaultError.js"
+import type * as News from "./news.js"
+
+export interface Self {
+  readonly name: string
+  readonly redemption: Redemption.Redemption
+  /** Ends by itself when the person takes too long. */
+  readonly login: Effect.Effect<Grant.Grant, TokenError>
+  /** The four-tier source. */
+  readonly memory: TokenSource.TokenSource
+  readonly memo: Memo
+  readonly news: News.News
+  readonly deadline: Duration.Duration
+  readonly scope: Scope.Scope
+}
+
+/** What the tiers below the memory are to mind. */
+export interface Memo {
+  /** How many calls want what is stored as it is, although they ask for something new. */
+  adopting: number
+  /** The token that was removed last: one that was read before that is not given after it. */
+  gone: Token.Token | undefined
+}
+
+/** Ends a grant at its issuer. */
+type Revoke = ((grant: Grant.Grant) => Effect.Effect<void, TokenError>) | undefined
+
+/** The stored source, which heeds what a login or a logout has noted. */
+export const heeding = (stored: TokenSource.TokenSource, memo: Memo): TokenSource.TokenSource => {
+  const isGone = (token: Token.Token) => memo.gone !== undefined && Token.isSame(memo.gone, token)
+  const ask = (request: TokenSource.TokenRequest) =>
+    Effect.suspend(() =>
+      stored.request(memo.adopting > 0 ? { ...request, refresh: false, supersede: undefined } : request)
+    )
+  return TokenSource.make({
+    name: stored.name,
+    timeLimit: stored.timeLimit,
+    request: (request) =>
+      Effect.flatMap(ask(request), (token) => isGone(token) ? ask(request) : Effect.succeed(token)),
+    invalidate: (token) => stored.invalidate(token),
+    status: stored.status,
+    onChange: (listener) => stored.onChange(listener)
+  })
+}
+
+/** Has the memory take what is stored, whatever it holds and whatever failed before. */
+const adopt = ({ memo, memory }: Self): Effect.Effect<Token.Token, TokenError> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => memo.adopting++),
+    () => memory.request({ interactive: false, refresh: true }),
+    () => Effect.sync(() => memo.adopting--)
+  )
+
+export const logIn = (self: Self): Effect.Effect<Token.Token, TokenError> =>
+  Effect.flatMap(look(self), (before) => {
+    const afresh = Effect.uninterruptibleMask((restore) =>
+      restore(self.login).pipe(
+        Effect.flatMap(save(self)),
+        Effect.flatMap((record) => started(self, serve(self, before, record, true)))
+      )
+    )
+    const inTurn = Effect.flatMap(look(self), (now) =>
+      Option.isSome(now) && isNewLogin(before, now.value)
+        ? started(self, serve(self, before, now.value, false))
+        : afresh)
+    return Effect.flatMap(self.redemption.alone(inTurn), Fiber.join)
+  })
+
+/** What is stored; what is damaged is about to be replaced. */
+const look = ({ redemption }: Self): Effect.Effect<Option.Option<GrantRecord.GrantRecord>, TokenError> =>
+  Effect.catchIf(
+    redemption.read,
+    (error) => error._tag === "Misconfigured" && error.reason === "StoreCorrupt",
+    () => Effect.succeedNone
+  )
+
+/**
+ * Whether somebody else has finished a login meanwhile: a renewal tells whether it rotates, a login does not.
+ */
+const isNewLogin = (before: Option.Option<GrantRecord.GrantRecord>, now: GrantRecord.GrantRecord): boolean =>
+  now.rotates === undefined && now.status._tag === "Active" &&
+  !Option.exists(before, (before) => GrantRecord.hasSameSecrets(before, now))
+
+const save = ({ name, redemption }: Self) => (grant: Grant.Grant) =>
+  Effect.mapError(redemption.save(grant), (error) => toTokenError(error, name))
+
+/** It goes on to its end even if the caller leaves: the grant is stored by now. */
+const started = <A, E>(
+  { scope }: Self,
+  self: Effect.Effect<A, E>
+): Effect.Effect<Fiber.RuntimeFiber<A, E>> => Effect.forkIn(Effect.interruptible(self), scope)
+
+/** Has the memory take the new login, and gives the token that it serves from now on. */
+const serve = Effect.fnUntraced(function*(
+  self: Self,
+  before: Option.Option<GrantRecord.GrantRecord>,
+  record: GrantRecord.GrantRecord,
+  isOurs: boolean
+) {
+  const { memo, memory, news } = self
+  const { token } = record.grant
+  const held = memory.peek()
+  const isOld = (other: Token.Token) =>
+    !Token.isSame(other, token) && (
+      Option.exists(held, (held) => Token.isSame(held, other)) ||
+      Option.exists(before, ({ grant }) => Token.isSame(grant.token, other))
+    )
+  memo.gone = undefined
+  // A fetch that was in flight may still bring what was stored before.
+  const adopted = yield* Effect.exit(Effect.repeat(adopt(self), { times: 2, while: isOld }))
+  if (isOurs) yield* news.tell(record.grant)
+  if (Exit.isSuccess(adopted) && !isOld(adopted.value)) return adopted.value
+  yield* Effect.forEach(Option.toArray(held), memory.invalidate, { discard: true })
+  return GrantRecord.hasToken(record) ? token : yield* adopted
+})
+
+export const logOut = (self: Self, revoke: Revoke): Effect.Effect<void, TokenError> =>
+  Effect.uninterruptibleMask((restore) => {
+    const { deadline, name } = self
+    const limited: Revoke = revoke === undefined ?
+      undefined :
+      (grant) =>
+        restore(Effect.timeoutFail(Effect.disconnect(Effect.suspend(() => revoke(grant))), {
+          duration: deadline,
+          onTimeout: () => revokeTimeout(name, deadline)
+        }))
+    return Effect.flatMap(
+      remove(self, limited, maxRounds),
+      ({ record, revoked }) =>
+        Effect.zipRight(forgetIn(self, Option.map(record, ({ grant }) => grant.token)), revoked)
+    )
+  })
+
+/** How often a logout starts again because somebody wrote in between. */
+const maxRounds = 3
+
+interface Removed {
+  readonly record: Option.Option<GrantRecord.GrantRecord>
+  /** What revoking it came to. */
+  readonly revoked: Exit.Exit<void, TokenError>
+}
+
+/**
+ * Removes just the grant that was revoked: one that another process has put in its place is revoked too.
+ */
+const remove = (
+  self: Self,
+  revoke: Revoke,
+  rounds: number
+): Effect.Effect<Removed, TokenError> =>
+  Effect.gen(function*() {
+    const { name, redemption } = self
+    const record = yield* look(self)
+    const only = revoke === undefined ? undefined : Option.getOrUndefined(record)
+    const revoked = revoke === undefined || only === undefined
+      ? Exit.void
+      : yield* Effect.exit(revoke(only.grant))
+    const isAgain = (error: VaultError) => error._tag === "Conflict" && rounds > 0
+    return yield* redemption.forget(only).pipe(
+      Effect.as({ record, revoked }),
+      Effect.catchAll((error) =>
+        isAgain(error) ? remove(self, revoke, rounds - 1) : Effect.fail(toTokenError(error, name))
+      )
+    )
+  })
+
+/** Empties the memory, and lets it find out that nobody is logged in. */
+const forgetIn = (self: Self, removed: Option.Option<Token.Token>): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { memo, memory } = self
+    memo.gone = Option.getOrUndefined(removed)
+    yield* Effect.forEach(Option.toArray(memory.peek()), memory.invalidate, { discard: true })
+    const looked = yield* started(self, Effect.ignore(adopt(self)))
+    yield* Effect.timeoutOption(Effect.interruptible(Fiber.await(looked)), maxWait)
+  })
+
+/** For a fetch that is in flight; a login that somebody has opened is not waited for. */
+const maxWait = Duration.seconds(5)
+
+export const loginExpired = (source: string): ReauthRequired =>
+  new ReauthRequired({
+    source,
+    reason: "LoginExpired",
+    detail: "nobody finished the login in time",
+    hint: "Log in again."
+  })
+
+const revokeTimeout = (source: string, limit: Duration.Duration): TransientFailure =>
+  new TransientFailure({
+    source,
+    reason: "Timeout",
+    detail: `the grant could not be revoked within ${Duration.format(limit)}; it was removed here`,
+    hint: "Revoke it at the issuer, where its sessions are listed.",
+    retryAt: undefined
+  })
