@@ -19,6 +19,9 @@ import * as Redacted from "effect/Redacted"
 
 export const textOf = ({ value }: Token.Token) => Redacted.value(value)
 
+/** Files take real time, which a renewal on the virtual clock can't have: so none begins by itself. */
+const onUse = { schedule: "onUse" } as const
+
 export const setting = (options?: VirtualIdentityProvider.Options) =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
@@ -53,7 +56,7 @@ export const setting = (options?: VirtualIdentityProvider.Options) =>
       name: string,
       change: { readonly vault?: Partial<Vault.Service>; readonly options?: Partial<SignIn.Options> } = {}
     ) =>
-      SignIn.make({ refresh, key: "login", ...change.options }).pipe(
+      SignIn.make({ refresh, key: "login", cache: onUse, ...change.options }).pipe(
         Effect.provideService(Vault.Vault, asProcess(name, change.vault)),
         Effect.provideService(HttpClient.HttpClient, idp.client),
         Effect.provideService(Login, login)
