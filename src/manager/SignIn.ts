@@ -27,11 +27,11 @@ import type * as TokenSource from "../TokenSource.js"
 import type * as TokenStatus from "../TokenStatus.js"
 import * as KeepAlive from "../vault/KeepAlive.js"
 import * as Persisted from "../vault/Persisted.js"
+import * as Persister from "../vault/Persister.js"
 import * as Redemption from "../vault/Redemption.js"
 import * as TokenFileVault from "../vault/TokenFileVault.js"
 import * as Vault from "../vault/Vault.js"
 import * as BaseUrl from "./internal/baseUrl.js"
-import * as News from "./internal/news.js"
 import * as Machine from "./internal/signIn.js"
 import * as OAuthSource from "./OAuthSource.js"
 
@@ -133,10 +133,10 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
   const key = options.key ?? (yield* OAuthSource.keyOf(refresh))
   const name = options.name ?? `login at ${refresh.server.issuer}`
   const deadline = Duration.decode(options.deadline ?? Redemption.defaultDeadline)
-  const news = News.unsafeMake(name, options.persister)
+  const news = Persister.unsafeMake(name, options.persister)
   const shared = { key, name, redeem, deadline, graceWindow, leaseTerm }
   if (keepAlive !== undefined) yield* KeepAlive.make({ ...shared, every: keepAlive })
-  const stored = yield* Persisted.make({ ...shared, login, minUsable, persister: news.persister })
+  const stored = yield* Persisted.make({ ...shared, login, minUsable, persister: news.tell })
   const memo: Machine.Memo = { adopting: 0, gone: undefined }
   const self: Machine.Self = {
     name,

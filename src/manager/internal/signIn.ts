@@ -11,10 +11,10 @@ import { ReauthRequired, TransientFailure } from "../../TokenError.js"
 import type { TokenError } from "../../TokenError.js"
 import * as TokenSource from "../../TokenSource.js"
 import * as GrantRecord from "../../vault/GrantRecord.js"
+import type * as Persister from "../../vault/Persister.js"
 import type * as Redemption from "../../vault/Redemption.js"
 import type { VaultError } from "../../vault/VaultError.js"
 import { toTokenError } from "../../vault/VaultError.js"
-import type * as News from "./news.js"
 
 export interface Self {
   readonly name: string
@@ -24,7 +24,7 @@ export interface Self {
   /** The four-tier source. */
   readonly memory: TokenSource.TokenSource
   readonly memo: Memo
-  readonly news: News.News
+  readonly news: Persister.Persister
   readonly deadline: Duration.Duration
   readonly scope: Scope.Scope
 }

@@ -1,12 +1,22 @@
-/** Tells a callback of each new grant, and tells it again until it has succeeded. */
+/**
+ * Tells a callback of each new grant, and tells it again until it has succeeded.
+ *
+ * @since 0.1.0
+ */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Grant from "../../Grant.js"
-import { TransientFailure } from "../../TokenError.js"
-import type { TokenError } from "../../TokenError.js"
-import type * as TokenStatus from "../../TokenStatus.js"
+import type * as Grant from "../Grant.js"
+import { TransientFailure } from "../TokenError.js"
+import type { TokenError } from "../TokenError.js"
+import type * as TokenStatus from "../TokenStatus.js"
 
+/**
+ * What stands between a source and the callback of its user. Nothing of it fails; one grant is told at a time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Persister {
   /** Tells of a grant; what was not told before is forgotten, because it is older. */
   readonly tell: (grant: Grant.Grant) => Effect.Effect<void>
@@ -16,7 +26,13 @@ export interface Persister {
   readonly shown: (status: TokenStatus.TokenStatus) => TokenStatus.TokenStatus
 }
 
-type Callback = (grant: Grant.Grant) => Effect.Effect<void, TokenError>
+/**
+ * Told of a grant that is new. It may fail or throw, and has 10 seconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Callback = (grant: Grant.Grant) => Effect.Effect<void, TokenError>
 
 interface State {
   untold: Grant.Grant | undefined
@@ -25,6 +41,12 @@ interface State {
 
 const nobody: Persister = { tell: () => Effect.void, retry: Effect.void, shown: (status) => status }
 
+/**
+ * Without a callback nothing is told. `source` is the name that errors and logs show.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const unsafeMake = (source: string, callback: Callback | undefined): Persister => {
   if (callback === undefined) return nobody
   const state: State = { untold: undefined, failure: undefined }
