@@ -25,6 +25,14 @@ const examples: Readonly<Record<string, Example>> = {
     ],
     secrets: []
   },
+  "two-programs-one-vault": {
+    tells: [
+      "one program:   generation 2, secret",
+      "the other one: generation 2, secret",
+      "=== 1 login, 1 renewal, 0 refused"
+    ],
+    secrets: []
+  },
   "sign-in": {
     tells: [
       "token:   demo: nobody is logged in",

@@ -3,10 +3,12 @@
  * than several token lifetimes; then a restart of the app, an outage of the identity provider, and its return.
  *
  * `npm run demo` approves the login by script; `npm run demo -- --manual` lets you do it in a browser.
+ * `npm run demo -- --fleet 8` runs eight apps over one vault instead, which renew one login together.
  */
 import { Command, FileSystem } from "@effect/platform"
 import { NodeContext, NodeRuntime } from "@effect/platform-node"
 import { Clock, Console, Data, Deferred, Effect, Ref, Schedule, Stream } from "effect"
+import { parseArgs } from "node:util"
 import * as Api from "./api.js"
 import * as Events from "./events.js"
 import * as IdentityProvider from "./identityProvider.js"
@@ -17,7 +19,9 @@ class DemoFailed extends Data.TaggedError("DemoFailed")<{ readonly message: stri
 
 /** Seconds that an access token lives. */
 const lifetime = 6
-const manual = process.argv.includes("--manual")
+const { values: { fleet, manual } } = parseArgs({
+  options: { fleet: { type: "string" }, manual: { type: "boolean", default: false } }
+})
 
 interface Stage {
   readonly say: (line: string) => Effect.Effect<void>
@@ -80,6 +84,35 @@ const manyLifetimes = (stage: Stage) =>
     yield* until(stage, "four renewals", lifetime * 8, (tally) => tally.renewals >= generations + 4)
   }).pipe(Effect.scoped, Effect.zipRight(stage.say("first app: ends")))
 
+/** Instead of both: many apps over one vault, for many lifetimes. */
+const manyApps = (stage: Stage, count: number) =>
+  Effect.gen(function*() {
+    yield* startApp(stage, "app 1")
+    yield* until(stage, "the login and a first call", manual ? 600 : 40, (tally) => tally.succeeded > 0)
+    for (let index = 2; index <= count; index++) yield* startApp(stage, `app ${index}`)
+    const before = yield* calls(stage)
+    yield* until(stage, "calls of all apps", 60, (tally) => tally.succeeded >= before + 20 * count)
+    const { renewals } = yield* Ref.get(stage.tally)
+    yield* until(stage, "six renewals", lifetime * 10, (tally) => tally.renewals >= renewals + 6)
+  }).pipe(Effect.scoped, Effect.zipRight(stage.say("all apps: end")))
+
+/** A fleet redeems as often as one app would: no more than every half of a lifetime. */
+const judgeFleet = (
+  count: number,
+  seconds: number,
+  { logins, redemptions, refusals }: IdentityProvider.Figures
+) =>
+  Effect.gen(function*() {
+    const most = Math.ceil(seconds / (lifetime / 2)) + 1
+    yield* Console.log(
+      `\n${count} apps, ${seconds.toFixed(0)} s: ${logins} login, ${redemptions} redemptions ` +
+        `(at most ${most} for one app alone), ${refusals} refused`
+    )
+    if (logins !== 1) return yield* new DemoFailed({ message: "there should have been one login" })
+    if (refusals > 0) return yield* new DemoFailed({ message: "a refresh token was refused" })
+    if (redemptions > most) return yield* new DemoFailed({ message: "the apps did not renew together" })
+  })
+
 /** Second act: another process finds the token, then the identity provider goes away and comes back. */
 const outage = (stage: Stage, provider: IdentityProvider.IdentityProvider) =>
   Effect.gen(function*() {
@@ -118,6 +151,12 @@ const program = Effect.gen(function*() {
   const tally = yield* Ref.make(Tally.empty)
   const environment = { DEMO_API: api, DEMO_ISSUER: provider.issuer, DEMO_VAULT: vault }
   const stage: Stage = { say, tally, environment }
+  if (fleet !== undefined) {
+    const count = Math.max(1, Math.min(50, Number.parseInt(fleet, 10) || 1))
+    yield* manyApps(stage, count)
+    const seconds = ((yield* Clock.currentTimeMillis) - began) / 1000
+    return yield* judgeFleet(count, seconds, yield* provider.figures)
+  }
   yield* manyLifetimes(stage)
   yield* outage(stage, provider)
   yield* judge(yield* Ref.get(tally), yield* provider.figures)
