@@ -36,6 +36,8 @@ export type Status =
     readonly owner: string
     /** The fencing number of that process's lease; 0 without one. */
     readonly fence: number
+    /** Whether the issuer has answered with an error of its own, so that the token may be sent again. */
+    readonly failed?: boolean | undefined
   }
   | {
     readonly _tag: "Ambiguous"
@@ -214,7 +216,13 @@ const Known = {
   binding: Schema.optional(Digest),
   status: Schema.Union(
     Schema.TaggedStruct("Active", {}),
-    Schema.TaggedStruct("Redeeming", { hash: Digest, since: Instant, owner: Name, fence: Count }),
+    Schema.TaggedStruct("Redeeming", {
+      hash: Digest,
+      since: Instant,
+      owner: Name,
+      fence: Count,
+      failed: Schema.optional(Schema.Boolean)
+    }),
     Schema.TaggedStruct("Ambiguous", { hash: Digest, since: Instant }),
     Schema.TaggedStruct("Quarantined", {
       hash: Digest,

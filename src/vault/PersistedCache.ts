@@ -46,12 +46,12 @@ export const make = <R = never>(
   Effect.gen(function*() {
     const vault = yield* Vault.Vault
     const persisted = yield* Persisted.make(options)
-    const call = { isNews: false }
-    const below = (options.wrap ?? ((source) => source))(adopting(persisted, call))
+    const state: State = { isNews: false, known: undefined }
+    const below = (options.wrap ?? ((source) => source))(adopting(persisted, state))
     const cache = yield* TokenCache.make(below, options.cache)
     if (vault.capabilities.announce !== "none") {
       const load = Effect.provideService(Persisted.load(options.key), Vault.Vault, vault)
-      const news = Effect.ignore(follow(cache, call, load))
+      const news = Effect.ignore(Effect.retry(follow(cache, state, load), patience))
       yield* Effect.forkScoped(Effect.interruptible(
         Stream.runForEach(vault.changes(VaultKey.nameOf(options.key)), () => news).pipe(
           Effect.retry(Schedule.spaced("5 seconds")),
@@ -62,24 +62,44 @@ export const make = <R = never>(
     return cache
   })
 
-/** While there is news, a new token is one that is stored: nothing is renewed for it. */
-const adopting = (
-  source: TokenSource.TokenSource,
-  call: { readonly isNews: boolean }
-): TokenSource.TokenSource =>
+/** A vault that tells of a write can mostly be read; about half an hour is enough for the rest. */
+const patience = Schedule.intersect(
+  Schedule.union(Schedule.exponential("200 millis"), Schedule.spaced("30 seconds")),
+  Schedule.recurs(60)
+)
+
+interface State {
+  /** Whether the memory asks because of news. */
+  isNews: boolean
+  /** The token that the memory has got or was offered last: it is offered none twice. */
+  known: Token.Token | undefined
+}
+
+/** While there is news, a new token is one that is stored. */
+const adopting = (source: TokenSource.TokenSource, state: State): TokenSource.TokenSource =>
   TokenSource.make({
     name: source.name,
-    request: (request) => source.request(call.isNews ? { ...request, refresh: false } : request),
+    request: (request) =>
+      Effect.tap(
+        Effect.suspend(() => source.request(state.isNews ? { ...request, refresh: false } : request)),
+        (token) =>
+          Effect.sync(() => {
+            state.known = token
+          })
+      ),
     timeLimit: source.timeLimit,
     invalidate: (token) => source.invalidate(token),
     status: source.status,
     onChange: (listener) => source.onChange(listener)
   })
 
-/** Takes over what is stored, unless nobody has asked for a token yet. */
+/**
+ * Takes over what is stored, unless nobody has asked for a token yet. A token that the memory knows is no news,
+ * even where it was refused: most writes only mark a grant, this process's own among them.
+ */
 const follow = Effect.fnUntraced(function*(
   cache: TokenSource.TokenSource,
-  call: { isNews: boolean },
+  state: State,
   load: Effect.Effect<Option.Option<GrantRecord>, VaultError>
 ) {
   if ((yield* cache.status).health === "Idle") return
@@ -88,20 +108,24 @@ const follow = Effect.fnUntraced(function*(
   const now = yield* Clock.currentTimeMillis
   if (Option.isNone(stored)) {
     if (Option.isSome(held)) yield* cache.invalidate(held.value)
-  } else if (!Token.isExpired(stored.value, now) && !isHeld(held, stored.value)) yield* adopt(cache, call)
+  } else if (!Token.isExpired(stored.value, now) && !isKnown(held, state, stored.value)) {
+    state.known = stored.value
+    yield* adopt(cache, state)
+  }
 })
 
-const isHeld = (held: Option.Option<Token.Token>, stored: Token.Token): boolean =>
+const isKnown = (held: Option.Option<Token.Token>, { known }: State, stored: Token.Token): boolean =>
+  (known !== undefined && Token.isSame(known, stored)) ||
   Option.exists(held, (token) => Token.isSame(token, stored))
 
-const adopt = (cache: TokenSource.TokenSource, call: { isNews: boolean }): Effect.Effect<void> =>
+const adopt = (cache: TokenSource.TokenSource, state: State): Effect.Effect<void> =>
   Effect.acquireUseRelease(
     Effect.sync(() => {
-      call.isNews = true
+      state.isNews = true
     }),
     () => Effect.ignore(cache.request({ refresh: true, interactive: false })),
     () =>
       Effect.sync(() => {
-        call.isNews = false
+        state.isNews = false
       })
   )

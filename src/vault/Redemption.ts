@@ -18,6 +18,7 @@ import * as Pending from "./internal/pending.js"
 import type { Versioned } from "./internal/pending.js"
 import * as Stored from "./internal/stored.js"
 import * as Transaction from "./internal/transaction.js"
+import * as Turns from "./internal/turns.js"
 import type * as Vault from "./Vault.js"
 import type { VaultError } from "./VaultError.js"
 import * as VaultKey from "./VaultKey.js"
@@ -61,6 +62,10 @@ export interface Options {
   readonly leaseTerm?: Duration.DurationInput | undefined
   /** How long to wait for another process that redeems. Default: as `deadline`. */
   readonly leaseWait?: Duration.DurationInput | undefined
+  /** Told of each login and each renewal that this process has stored, before anybody is given its token. */
+  readonly stored?:
+    | ((record: GrantRecord.GrantRecord, kind: "Login" | "Renewal") => Effect.Effect<void>)
+    | undefined
   /** Runs around each time in which another process is waited for. */
   readonly waiting?: (<A, E>(self: Effect.Effect<A, E>) => Effect.Effect<A, E>) | undefined
 }
@@ -75,7 +80,7 @@ export type Outcome = Transaction.Outcome
 
 /**
  * The renewal of one stored grant. Safe for any number of concurrent callers: within a process they take
- * turns, and who waited adopts what the first one got, or fails as it did. Among processes the vault's lease
+ * turns, and who waited adopts what the first one got, or fails as it did where it is the same redemption. Among processes the vault's lease
  * gives the turn, and who waits adopts what is stored meanwhile; a vault without leases excludes nobody
  * outside of this process. Vault errors come as token errors and are never taken for "no grant".
  *
@@ -85,7 +90,10 @@ export type Outcome = Transaction.Outcome
 export interface Redemption {
   /** What is stored, without waiting for anybody. */
   readonly read: Effect.Effect<Option.Option<GrantRecord.GrantRecord>, TokenError>
-  /** The same as a vault tells it, for commands; a plain key shows bound grants too. */
+  /**
+   * The newest that this process knows, for commands: what is stored, or what it could not store yet. A plain key
+   * shows bound grants too.
+   */
   readonly load: Effect.Effect<Option.Option<GrantRecord.GrantRecord>, VaultError>
   /**
    * A stored grant that the caller accepts, redeemed if need be. Interruptible while it waits; once the grant
@@ -127,7 +135,8 @@ export const make = (options: Options): Redemption => {
     key,
     binding: VaultKey.bindingOf(options.key),
     deadline,
-    pending
+    pending,
+    told: options.stored ?? (() => Effect.void)
   }
   const work: Transaction.Work = {
     source: options.source,
@@ -141,14 +150,15 @@ export const make = (options: Options): Redemption => {
       waiting: options.waiting ?? identity
     }
   }
+  const memory = Turns.memory()
   const inTurn = pending.transactions.withLock(key)
   return {
     read: Effect.map(Transaction.read(work), recordOf),
-    load: Effect.map(Stored.load(cell), recordOf),
-    renew: (accepts) => pending.transactions.join(key)(Transaction.run(work, accepts)),
+    load: Stored.load(cell),
+    renew: (accepts) => pending.transactions.join(key, memory)(Transaction.run(work, accepts)),
     save: (grant) => inTurn(undisturbed(work, save(cell, grant))),
     forget: (only) => inTurn(undisturbed(work, Stored.remove(cell, only))),
-    alone: pending.logins.join(key)
+    alone: pending.logins.join(key, loginMemory(pending, key))
   }
 }
 
@@ -161,6 +171,13 @@ export const make = (options: Options): Redemption => {
 export const defaultDeadline: Duration.Duration = Duration.minutes(1)
 
 const defaultLeaseTerm = Duration.seconds(15)
+
+/** A login that failed has failed for all who wait for one, whichever source they came by. */
+const loginMemory = ({ loginMemories }: Pending.Pending, key: string): Turns.Memory => {
+  const known = loginMemories.get(key) ?? Turns.memory()
+  loginMemories.set(key, known)
+  return known
+}
 
 const recordOf = Option.map(({ record }: Versioned) => record)
 
@@ -186,6 +203,6 @@ const save = Effect.fnUntraced(function*(cell: Stored.Cell, grant: Grant.Grant) 
   cell.pending.doubted.delete(cell.key)
   cell.pending.answered.delete(cell.key)
   const record = GrantRecord.make(grant, 0, cell.binding)
-  const stored = yield* Stored.store(cell, { _tag: "Login", record })
+  const stored = yield* Stored.store(cell, { _tag: "Login", record, seen: "Unknown" })
   return Option.getOrElse(stored, () => record)
 })

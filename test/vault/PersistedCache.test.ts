@@ -6,7 +6,7 @@ import * as PersistedCache from "effect-credentials/vault/PersistedCache"
 import * as Vault from "effect-credentials/vault/Vault"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
-import { accessOf, grant, key, makeIssuer, makeStore } from "./issuer.js"
+import { accessOf, down, grant, key, makeIssuer, makeStore } from "./issuer.js"
 
 /** Two processes with a memory over one vault, which tells of writes or not. */
 const setting = (announce: Vault.Reach = "shared") =>
@@ -95,4 +95,32 @@ it.scoped("nothing is read before somebody asks for a token", () =>
     yield* store.put(yield* grant(1))
     yield* settle
     expect(reads.count).toBe(0)
+  }).pipe(Effect.provide(RefreshScheduler.layer)))
+
+it.scoped("a token that was refused is renewed by the back-off, not by the announcements of that", () =>
+  Effect.gen(function*() {
+    const { issuer, open, store } = yield* setting()
+    yield* store.put(yield* grant(0))
+    const one = yield* open("one")
+    const token = yield* one.get
+    issuer.before = Effect.fail(down)
+    yield* one.invalidate(token)
+    yield* Effect.flip(one.get)
+    for (let step = 0; step < 20; step++) yield* settle
+    expect(issuer.calls).toBe(1)
+  }).pipe(Effect.provide(RefreshScheduler.layer)))
+
+it.scoped("news that can't be read at first is not lost", () =>
+  Effect.gen(function*() {
+    const { open, store, within } = yield* setting()
+    yield* store.put(yield* grant(0))
+    const one = yield* open("one")
+    yield* one.get
+    yield* settle
+    yield* within(Persisted.forget(key))
+    store.unreadable = true
+    yield* settle
+    store.unreadable = false
+    yield* TestClock.adjust("1 minutes")
+    expect(yield* Effect.flip(one.get)).toMatchObject({ reason: "LoginRequired" })
   }).pipe(Effect.provide(RefreshScheduler.layer)))

@@ -6,7 +6,7 @@ import * as GrantRecord from "effect-credentials/vault/GrantRecord"
 import * as Persisted from "effect-credentials/vault/Persisted"
 import * as Redemption from "effect-credentials/vault/Redemption"
 import * as Vault from "effect-credentials/vault/Vault"
-import { Locked, Unreachable } from "effect-credentials/vault/VaultError"
+import { Locked, Unreachable, Unsupported } from "effect-credentials/vault/VaultError"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -14,6 +14,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
 import { accessOf, down, grant, hour, key, makeIssuer, makeStore, refreshOf } from "./issuer.js"
 
@@ -198,6 +199,150 @@ describe("an answer that is none", () => {
         expect(accessIn(yield* process.renew(valid))).toBe("A1")
       }))
   }
+})
+
+describe("an issuer that fails after it has acted", () => {
+  it.effect("is asked again inside the window that began with the first request, and at any time after it", () =>
+    Effect.gen(function*() {
+      const { asProcess, issuer, store } = yield* setting
+      issuer.before = Effect.fail(down)
+      const options = { graceWindow: "1 minutes" } as const
+      const since = yield* Clock.currentTimeMillis
+      yield* Effect.flip(asProcess("one", options).renew(valid))
+      expect((yield* store.record)?.status).toMatchObject({ _tag: "Redeeming", since, failed: true })
+      yield* TestClock.adjust("30 seconds")
+      issuer.before = Effect.fail(lost)
+      yield* during(Effect.flip(asProcess("two", options).renew(valid)), "10 seconds")
+      expect((yield* store.record)?.status).toMatchObject({
+        _tag: "Redeeming",
+        since,
+        owner: expect.any(String)
+      })
+      const { calls } = issuer
+      yield* TestClock.adjust("25 seconds")
+      expect(yield* Effect.flip(asProcess("three", options).renew(valid))).toMatchObject(ambiguous)
+      expect(issuer.calls).toBe(calls)
+    }))
+
+  it.effect("ends no login, however long it fails", () =>
+    Effect.gen(function*() {
+      const { asProcess, issuer } = yield* setting
+      issuer.before = Effect.fail(down)
+      const process = asProcess("one", { graceWindow: "1 minutes" })
+      for (let call = 0; call < 5; call++) {
+        expect(yield* Effect.flip(process.renew(valid))).toMatchObject({ reason: "ServerError" })
+        yield* TestClock.adjust("50 seconds")
+      }
+      issuer.before = Effect.void
+      expect(accessIn(yield* process.renew(valid))).toBe("A1")
+    }))
+})
+
+describe("a login that could not be stored", () => {
+  const unstored = Effect.gen(function*() {
+    const all = yield* setting
+    const one = all.asProcess("one")
+    all.store.broken = true
+    expect(yield* Effect.flip(one.save(yield* grant(5)))).toMatchObject({ _tag: "Unreachable" })
+    all.store.broken = false
+    all.issuer.next = 7
+    return { ...all, one }
+  })
+
+  it.effect("is stored by the next call", () =>
+    Effect.gen(function*() {
+      const { one, store } = yield* unstored
+      expect(accessIn(yield* one.renew(valid))).toBe("A5")
+      expect(refreshOf(yield* store.record)).toBe("R5")
+    }))
+
+  it.effect("yields to a login of another process", () =>
+    Effect.gen(function*() {
+      const { asProcess, one, store } = yield* unstored
+      yield* asProcess("two").save(yield* grant(7))
+      expect(accessIn(yield* one.renew(valid))).toBe("A7")
+      expect(refreshOf(yield* store.record)).toBe("R7")
+    }))
+
+  it.effect("yields to a logout of another process", () =>
+    Effect.gen(function*() {
+      const { asProcess, one, store } = yield* unstored
+      yield* asProcess("two").forget()
+      expect(yield* one.renew(valid)).toEqual({ _tag: "Missing" })
+      expect(yield* store.record).toBe(undefined)
+    }))
+
+  it.effect("is what a logout of this process knows and removes", () =>
+    Effect.gen(function*() {
+      const { one, store } = yield* unstored
+      const known = Option.getOrThrow(yield* one.load)
+      expect(refreshOf(known)).toBe("R5")
+      yield* one.forget(known)
+      expect([yield* store.record, Option.isNone(yield* one.load)]).toEqual([undefined, true])
+    }))
+})
+
+describe("what is told as stored", () => {
+  it.effect("is each renewal and login of this process, also one that is stored later", () =>
+    Effect.gen(function*() {
+      const { asProcess, issuer, store } = yield* setting
+      const told: Array<string> = []
+      const process = asProcess("one", {
+        stored: (record, kind) => Effect.sync(() => void told.push(`${kind} ${refreshOf(record)}`))
+      })
+      issuer.after = Effect.sync(() => void (store.broken = true))
+      yield* Effect.flip(process.renew(valid))
+      expect(told).toEqual([])
+      store.broken = false
+      issuer.after = Effect.void
+      expect(yield* process.renew(valid)).toMatchObject({ _tag: "Adopted" })
+      yield* process.save(yield* grant(9))
+      expect(told).toEqual(["Renewal R1", "Login R9"])
+    }))
+})
+
+describe("two sources of one process", () => {
+  it.effect("do not share a failure that only one of them has", () =>
+    Effect.gen(function*() {
+      const { issuer, store } = yield* setting
+      const vault = store.open()
+      const reader = Redemption.make({ key, source: "reader", vault, redeem: undefined })
+      const writer = Redemption.make({ key, source: "writer", vault, redeem: issuer.redeem })
+      const [first, second] = yield* Effect.all([Effect.flip(reader.renew(valid)), writer.renew(valid)], {
+        concurrency: 2
+      })
+      expect([first.reason, accessIn(second)]).toEqual(["NoRefreshToken", "A1"])
+    }))
+})
+
+describe("a grant that just fits", () => {
+  it.effect("is sent whole and stays whole, though its mark leaves less room", () =>
+    Effect.gen(function*() {
+      const { asProcess, issuer, store } = yield* setting
+      const held = yield* grant(0, { extra: { resource: "r".repeat(200) } })
+      yield* store.put(held)
+      const { value } = Option.getOrThrow(yield* store.inner.get(key))
+      const room = Redacted.value(value).length
+      const tooLong = new Unsupported({ vault: "v", action: "set", detail: "too long", hint: "Less." })
+      const vault = store.open()
+      const tight = {
+        compareAndSet: (...[name, expected, text]: Parameters<Vault.Service["compareAndSet"]>) =>
+          Redacted.value(text).length > room
+            ? Effect.fail(tooLong)
+            : vault.compareAndSet(name, expected, text)
+      }
+      const sent: Array<string | undefined> = []
+      const redeem = (grant: typeof held) => {
+        sent.push(grant.extra["resource"])
+        return issuer.redeem(grant)
+      }
+      issuer.before = times(1, down)
+      yield* TestClock.adjust(hour)
+      const process = asProcess("one", { redeem }, tight)
+      yield* Effect.flip(process.renew(valid))
+      expect((yield* store.record)?.grant.extra).toEqual(held.extra)
+      expect(sent).toEqual([held.extra["resource"]])
+    }))
 })
 
 describe("a process that dies", () => {

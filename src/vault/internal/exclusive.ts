@@ -49,31 +49,33 @@ export interface Job<A, E> {
  * `instead` is asked whenever the vault tells of a write, and every so often.
  */
 export const exclusively = <A, E>(cell: Cell, options: Options, job: Job<A, E>): Effect.Effect<A, E> => {
-  const attempt = (until: number, pause: number): Effect.Effect<A, E> =>
+  const attempt = (start: number, wait: Effect.Effect<Option.Option<A>, E>): Effect.Effect<A, E> =>
     Effect.flatMap(
       inTurn(cell, options, job),
       Either.match({
         onRight: (done) => Effect.succeed(done),
         onLeft: (locked) =>
-          Effect.flatMap(
-            Effect.zip(options.waiting(watch(cell, job.instead, pause)), elapsing),
-            ([found, now]) => {
-              if (Option.isSome(found)) return Effect.succeed(found.value)
-              return now < until
-                ? attempt(until, Math.min(pause * 2, maxPause))
-                : Effect.fail(job.refuse(locked))
-            }
-          )
+          Effect.flatMap(Effect.zip(options.waiting(wait), elapsing), ([found, now]) => {
+            if (Option.isSome(found)) return Effect.succeed(found.value)
+            return now - start < Duration.toMillis(options.wait)
+              ? attempt(
+                start,
+                now - start < pollFor ? poll(job.instead, laterPauses) : listen(cell, job.instead)
+              )
+              : Effect.fail(job.refuse(locked))
+          })
       })
     )
   return cell.vault.capabilities.lease === "none"
     ? Effect.flatMap(unguarded, job.work)
-    : Effect.flatMap(elapsing, (start) => attempt(start + Duration.toMillis(options.wait), firstPause))
+    : Effect.flatMap(elapsing, (start) => attempt(start, poll(job.instead, firstPauses)))
 }
 
-/** Milliseconds. */
-const firstPause = 100
-const maxPause = 500
+/** Milliseconds. A redemption takes some hundreds of them; whoever looks more often only slows it down. */
+const firstPauses = [100, 150, 250]
+const laterPauses = [250, 250]
+const pollFor = 2_000
+const listenFor = Duration.millis(500)
 
 /** One try, which is left where the lease can't be had; what fails in the turn is another matter. */
 const inTurn = <A, E>(
@@ -98,32 +100,42 @@ const turnOf = (lease: Vault.Lease): Effect.Effect<Turn> =>
     check: lease.check
   }))
 
-/**
- * What the others have come to, as soon as there is something, or nothing after the pause. Listening often takes a
- * connection, so it begins only when the wait turns out to be a long one.
- */
-const watch = <A, E>(
-  { key, vault }: Cell,
+/** What the others have come to after one of the pauses. */
+const poll = <A, E>(
   instead: Effect.Effect<Option.Option<A>, E>,
-  pause: number
+  pauses: ReadonlyArray<number>
+): Effect.Effect<Option.Option<A>, E> =>
+  pauses.reduce<Effect.Effect<Option.Option<A>, E>>(
+    (before, pause) =>
+      Effect.flatMap(
+        before,
+        (found) => Option.isSome(found) ? Effect.succeed(found) : Effect.zipRight(rest(pause), instead)
+      ),
+    Effect.succeedNone
+  )
+
+/**
+ * What the others have come to, as soon as there is something, or nothing after a time. Listening may take a
+ * connection, so that only those listen whose wait turns out to be a long one.
+ */
+const listen = <A, E>(
+  { key, vault }: Cell,
+  instead: Effect.Effect<Option.Option<A>, E>
 ): Effect.Effect<Option.Option<A>, E> => {
-  if (vault.capabilities.announce === "none" || pause < maxPause) return Effect.zipRight(rest(pause), instead)
+  if (vault.capabilities.announce === "none") return poll(instead, laterPauses)
   const heard = vault.changes(key).pipe(
-    Stream.catchAll(() => Stream.fromEffect(rest(pause))),
+    Stream.catchAll(() => Stream.fromEffect(rest(250))),
     Stream.mapEffect(() => instead),
     Stream.filterMap((found) => found),
     Stream.runHead
   )
-  return Effect.matchEffect(
-    bounded(Effect.either(heard), Duration.millis(maxPause), () => "Quiet" as const),
-    {
-      onFailure: () => Effect.succeedNone,
-      onSuccess: Either.match({
-        onLeft: (error) => Effect.fail(error),
-        onRight: (found) => Effect.succeed(found)
-      })
-    }
-  )
+  return Effect.matchEffect(bounded(Effect.either(heard), listenFor, () => "Quiet" as const), {
+    onFailure: () => Effect.succeedNone,
+    onSuccess: Either.match({
+      onLeft: (error) => Effect.fail(error),
+      onRight: (found) => Effect.succeed(found)
+    })
+  })
 }
 
 const rest = (pause: number): Effect.Effect<void> =>

@@ -12,13 +12,13 @@ import type { Versioned } from "./pending.js"
 import * as Stored from "./stored.js"
 
 /**
- * What is known of the refresh token that is stored: nothing against it, it may have been spent since then, or
- * it certainly was refused.
+ * What is known of the refresh token that is stored: it may be sent (and was first sent at `since`, if at all, by
+ * a request that the issuer has failed at); it may have been spent since then; or it certainly was refused.
  */
 export type Doubt =
-  | { readonly _tag: "None" }
+  | { readonly _tag: "None"; readonly since: number | undefined }
   | { readonly _tag: "Sent"; readonly since: number; readonly owner: string | undefined }
-  | { readonly _tag: "Refused" }
+  | { readonly _tag: "Refused"; readonly since: undefined }
 
 /** What this process knows by itself goes before what is written. */
 export const doubtOf = (
@@ -27,17 +27,19 @@ export const doubtOf = (
 ): Effect.Effect<Doubt> =>
   Effect.map(GrantRecord.statusOf(record), (status): Doubt => {
     const refused = pending.refused.get(key)
-    if (refused !== undefined && GrantRecord.hasSameRefreshToken(refused, record)) return { _tag: "Refused" }
+    if (refused !== undefined && GrantRecord.hasSameRefreshToken(refused, record)) {
+      return { _tag: "Refused", since: undefined }
+    }
     switch (status._tag) {
       case "Active":
-        return { _tag: "None" }
+        return { _tag: "None", since: undefined }
       case "Quarantined":
-        return { _tag: "Refused" }
+        return { _tag: "Refused", since: undefined }
       case "Ambiguous":
         return { _tag: "Sent", since: status.since, owner: undefined }
       case "Redeeming":
-        return isAnswered(pending.answered.get(key), record)
-          ? { _tag: "None" }
+        return status.failed === true || isAnswered(pending.answered.get(key), record)
+          ? { _tag: "None", since: status.since }
           : { _tag: "Sent", since: status.since, owner: status.owner }
     }
   })
@@ -84,12 +86,25 @@ export const open = (
         }))
   )
 
-/** Takes the mark back: the request had no effect. This process knows so even if that can't be written. */
-export const close = (cell: Stored.Cell, journaled: Versioned): Effect.Effect<void> =>
-  Effect.zipRight(
+/**
+ * Takes the mark back: the request had no effect. An issuer that failed may have acted before it did, so then the
+ * mark stays and says so: the token may be sent again at any time, and the grace window goes on. This process knows
+ * all that even if it can't be written.
+ */
+export const close = (
+  cell: Stored.Cell,
+  { found, journaled }: { readonly found: Versioned; readonly journaled: Versioned },
+  hasFailed: boolean
+): Effect.Effect<void> => {
+  const { status } = journaled.record
+  const record = hasFailed && status._tag === "Redeeming"
+    ? { ...found.record, status: { ...status, failed: true } }
+    : GrantRecord.activate(found.record)
+  return Effect.zipRight(
     Effect.sync(() => cell.pending.answered.set(cell.key, journaled.record)),
-    Effect.ignore(Stored.replace(cell, journaled, GrantRecord.activate(journaled.record)))
+    Effect.ignore(Stored.replace(cell, journaled, record))
   )
+}
 
 /** Writes down that nobody will ever know. */
 export const giveUp = (cell: Stored.Cell, found: Versioned, since: number): Effect.Effect<void> =>
@@ -105,3 +120,7 @@ export const isLost = (error: TokenError): boolean =>
   error._tag === "TransientFailure" && lost.has(error.reason)
 
 const lost: ReadonlySet<string> = new Set(["ReplyLost", "Timeout", "Interrupted", "MalformedAnswer"])
+
+/** Whether the issuer failed at it: a gateway says so too when the answer came too late. */
+export const isFailed = (error: TokenError): boolean =>
+  error._tag === "TransientFailure" && error.reason === "ServerError"

@@ -4,6 +4,7 @@
  */
 import type * as Fiber from "effect/Fiber"
 import { globalValue } from "effect/GlobalValue"
+import type * as Option from "effect/Option"
 import type { GrantRecord } from "../GrantRecord.js"
 import type * as Vault from "../Vault.js"
 import * as Turns from "./turns.js"
@@ -14,7 +15,10 @@ import * as Turns from "./turns.js"
  */
 export type Unsaved =
   | { readonly _tag: "Renewal"; readonly record: GrantRecord; readonly over: Versioned }
-  | { readonly _tag: "Login"; readonly record: GrantRecord }
+  | { readonly _tag: "Login"; readonly record: GrantRecord; readonly seen: Seen }
+
+/** What was there when a login was to be stored; nothing is known where that could not be read. */
+export type Seen = Option.Option<Versioned> | "Unknown"
 
 export interface Versioned {
   readonly record: GrantRecord
@@ -26,6 +30,8 @@ export interface Pending {
   readonly transactions: Turns.Turns
   /** One login a key. Taken before, never inside, a transaction. */
   readonly logins: Turns.Turns
+  /** What the logins of a key share. */
+  readonly loginMemories: Map<string, Turns.Memory>
   readonly unsaved: Map<string, Unsaved>
   /** The write that has not ended, even though nobody waits for it any more. */
   readonly running: Map<string, Fiber.RuntimeFiber<unknown, unknown>>
@@ -47,6 +53,7 @@ export const of = ({ identity }: Vault.Service): Pending => {
   const made: Pending = {
     transactions: Turns.unsafeMake(),
     logins: Turns.unsafeMake(),
+    loginMemories: new Map(),
     unsaved: new Map(),
     running: new Map(),
     refused: new Map(),

@@ -24,6 +24,8 @@ export interface Cell {
   /** How long one read and one write may take. */
   readonly deadline: Duration.Duration
   readonly pending: Pending.Pending
+  /** Told of each renewal and login that this process has stored. */
+  readonly told: (record: GrantRecord.GrantRecord, kind: Unsaved["_tag"]) => Effect.Effect<void>
 }
 
 type Found = Option.Option<Versioned>
@@ -43,9 +45,17 @@ export const look = (cell: Cell): Effect.Effect<Found, VaultError> =>
 /** What is there, if it is ours. */
 export const read = (cell: Cell): Effect.Effect<Found, VaultError> => Effect.tap(look(cell), admit(cell))
 
-/** As `read`; a plain key may look at what is bound, so that it can be shown and removed. */
-export const load = (cell: Cell): Effect.Effect<Found, VaultError> =>
-  cell.binding === undefined ? look(cell) : read(cell)
+/**
+ * As `read`, or what could not be stored yet; a plain key may look at what is bound, so that it can be shown and
+ * removed.
+ */
+export const load = (cell: Cell): Effect.Effect<Option.Option<GrantRecord.GrantRecord>, VaultError> =>
+  Effect.map(cell.binding === undefined ? look(cell) : read(cell), (found) => {
+    const unsaved = cell.pending.unsaved.get(cell.key)
+    return unsaved === undefined
+      ? Option.map(found, ({ record }) => record)
+      : Option.some(unsaved.record)
+  })
 
 const admit = (cell: Cell) => (found: Option.Option<{ readonly record: GrantRecord.GrantRecord }>) =>
   Option.isNone(found) || found.value.record.binding === cell.binding
@@ -134,9 +144,12 @@ export const store = (
   Effect.uninterruptible(Effect.suspend(() => {
     cell.pending.unsaved.set(cell.key, unsaved)
     const stored = unsaved._tag === "Login"
-      ? Effect.asSome(storeLogin(cell, unsaved.record, maxRounds))
+      ? storeLogin(cell, unsaved, maxRounds)
       : storeRenewal(cell, unsaved.record, unsaved.over)
-    return Effect.tap(stored, () => Effect.sync(() => cell.pending.unsaved.delete(cell.key)))
+    return Effect.tap(stored, (found) => {
+      cell.pending.unsaved.delete(cell.key)
+      return Option.isSome(found) ? cell.told(found.value, unsaved._tag) : Effect.void
+    })
   }))
 
 /** How often a login starts again because somebody wrote in between. */
@@ -176,24 +189,37 @@ const settleConflict = Effect.fnUntraced(
   }
 )
 
+type Login = Extract<Unsaved, { readonly _tag: "Login" }>
+
 /**
  * Stores a login at the version that is there, so that a write which is held up can't land on what comes
- * after it. Only what is damaged is overwritten as it is.
+ * after it. Only what is damaged is overwritten as it is. A login that could not be stored when it was made
+ * yields to whoever has logged in or out since.
  */
 const storeLogin = (
   cell: Cell,
-  login: GrantRecord.GrantRecord,
+  login: Login,
   rounds: number
-): Effect.Effect<GrantRecord.GrantRecord, VaultError> =>
+): Effect.Effect<Option.Option<GrantRecord.GrantRecord>, VaultError> =>
   read(cell).pipe(
     Effect.catchTag("Corrupt", () => Effect.succeed("Damaged" as const)),
-    Effect.flatMap((found) =>
-      found === "Damaged" ? write(cell, login, "Anything") : writeLogin(cell, login, found)
-    ),
-    Effect.map(({ record }) => record),
+    Effect.flatMap((found) => {
+      if (found === "Damaged") return Effect.map(write(cell, login.record, "Anything"), stored)
+      if (!isAsSeen(login, found)) return Effect.succeedNone
+      cell.pending.unsaved.set(cell.key, { ...login, seen: found })
+      return Effect.map(writeLogin(cell, login.record, found), stored)
+    }),
     Effect.catchTag("Conflict", (conflict) =>
-      rounds > 0 ? storeLogin(cell, login, rounds - 1) : Effect.fail(conflict))
+      rounds > 0 ? storeLogin(cell, { ...login, seen: "Unknown" }, rounds - 1) : Effect.fail(conflict))
   )
+
+/** Marks on the grant don't count, and the login itself may have been stored without an answer. */
+const isAsSeen = ({ record, seen }: Login, now: Found): boolean => {
+  if (seen === "Unknown") return true
+  if (Option.isNone(now) || Option.isNone(seen)) return Option.isNone(now) === Option.isNone(seen)
+  return GrantRecord.hasSameRefreshToken(now.value.record, seen.value.record) ||
+    GrantRecord.hasSameSecrets(now.value.record, record)
+}
 
 const writeLogin = (cell: Cell, login: GrantRecord.GrantRecord, found: Found) =>
   Option.match(found, {
@@ -241,13 +267,25 @@ const versionOf = (
 ): Effect.Effect<Option.Option<string>, VaultError> =>
   Effect.flatMap(read(cell), (found) => {
     if (Option.isNone(found)) return Effect.succeedNone
-    if (!GrantRecord.hasSameSecrets(found.value.record, only)) {
-      return Effect.fail(conflict(cell.vault.name, "remove"))
-    }
+    if (!isMeant(cell, found.value.record, only)) return Effect.fail(conflict(cell.vault.name, "remove"))
     return Effect.succeed(
       cell.vault.capabilities.compareAndSet === "none" ? Option.none() : Option.some(found.value.version)
     )
   })
+
+/** Whether a removal of `only` means what is stored: it is that, or what that could not replace yet. */
+const isMeant = (
+  { key, pending }: Cell,
+  now: GrantRecord.GrantRecord,
+  only: GrantRecord.GrantRecord
+): boolean => {
+  if (GrantRecord.hasSameSecrets(now, only)) return true
+  const unsaved = pending.unsaved.get(key)
+  return unsaved !== undefined && GrantRecord.hasSameSecrets(unsaved.record, only) &&
+    (unsaved._tag === "Renewal"
+      ? GrantRecord.hasSameRefreshToken(now, unsaved.over.record)
+      : isAsSeen(unsaved, Option.some({ record: now, version: "" })))
+}
 
 const foreign = ({ vault }: Cell): Denied =>
   new Denied({

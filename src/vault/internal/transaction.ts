@@ -117,12 +117,15 @@ const renew = Effect.fnUntraced(function*(self: Attempt, found: Versioned, doubt
   const { cell, mine, redeem } = self
   if (redeem === undefined || found.record.grant.refreshToken === undefined) return yield* notRenewable(self)
   if (doubt._tag === "Refused") return yield* refused(self)
-  const since = doubt._tag === "Sent" ? doubt.since : yield* mine.now
-  if (doubt._tag === "Sent" && !(yield* mayRepeat(self, found.record, since))) {
-    return yield* giveUp(self, found, since)
-  }
+  const isRepeated = doubt.since !== undefined && (yield* mayRepeat(self, found.record, doubt.since))
+  if (doubt._tag === "Sent" && !isRepeated) return yield* giveUp(self, found, doubt.since)
+  const since = isRepeated && doubt.since !== undefined ? doubt.since : yield* mine.now
   const journaled = yield* Effect.either(Journal.open(cell, found, mine, since))
-  if (Either.isRight(journaled)) return yield* send(self, redeem, journaled.right, since, doubt)
+  if (Either.isRight(journaled)) {
+    const isDoubtful = doubt._tag === "Sent"
+    const sent: Sent = { found, journaled: journaled.right, since, isDoubtful, hasFailed: isRepeated }
+    return yield* send(self, redeem, sent)
+  }
   return journaled.left._tag === "Conflict" ? yield* again(self) : yield* asTokenError(self)(journaled.left)
 })
 
@@ -133,20 +136,16 @@ const mayRepeat = ({ grace, mine }: Attempt, record: GrantRecord.GrantRecord, si
 const send = Effect.fnUntraced(function*(
   self: Attempt,
   redeem: Redeem,
-  journaled: Versioned,
-  since: number,
-  doubt: Journal.Doubt
+  sent: Sent
 ) {
   yield* CrashPoint.at("redeem.journaled")
-  const sent: Sent = { journaled, since, isDoubtful: doubt._tag === "Sent" }
-  const answer = yield* Effect.either(
-    redeemWithin(self, repeated(self, redeem(journaled.record.grant), sent))
-  )
+  const { found: { record: before }, journaled: over } = sent
+  const answer = yield* Effect.either(redeemWithin(self, repeated(self, redeem(before.grant), sent)))
   yield* CrashPoint.at("redeem.answered")
   if (Either.isLeft(answer)) return yield* settleFailure(self, sent, answer.left)
-  const record = GrantRecord.renew(journaled.record, answer.right)
+  const record = GrantRecord.renew(before, answer.right)
   const stored = yield* Effect.mapError(
-    Stored.store(self.cell, { _tag: "Renewal", record, over: journaled }),
+    Stored.store(self.cell, { _tag: "Renewal", record, over }),
     asTokenError(self)
   )
   yield* CrashPoint.at("redeem.stored")
@@ -154,11 +153,15 @@ const send = Effect.fnUntraced(function*(
 })
 
 interface Sent {
+  /** The grant, whole; with its mark there may be room for less of it. */
+  readonly found: Versioned
   readonly journaled: Versioned
   /** When the refresh token was first sent at the earliest. */
   readonly since: number
   /** Whether an answer to it was lost: from then on no other answer tells that it isn't spent. */
   isDoubtful: boolean
+  /** Whether the issuer has failed at an earlier request, which it may have acted on. */
+  readonly hasFailed: boolean
 }
 
 /** The request, and the same one again after a lost answer. */
@@ -220,7 +223,11 @@ const settleFailure = Effect.fnUntraced(function*(self: Attempt, sent: Sent, err
       ? yield* error
       : yield* giveUp(self, journaled, since)
   }
-  if (!sent.isDoubtful) yield* Journal.close(self.cell, journaled)
+  if (!sent.isDoubtful) {
+    const isFailed = Duration.greaterThan(self.grace, Duration.zero) &&
+      (sent.hasFailed || Journal.isFailed(error))
+    yield* Journal.close(self.cell, sent, isFailed)
+  }
   return yield* error
 })
 

@@ -6,39 +6,49 @@ import * as KeyedMutex from "./keyedMutex.js"
 
 export interface Turns extends Pick<KeyedMutex.KeyedMutex, "withLock"> {
   /**
-   * As `withLock`, but does not run the effect when another one has failed, or died, since this call began to
-   * wait. One that was interrupted has not failed.
+   * As `withLock`, but does not run the effect when another one of this memory has failed, or died, since this
+   * call began to wait. One that was interrupted has not failed.
    */
   readonly join: (
-    key: string
+    key: string,
+    memory: Memory
   ) => <A, R>(self: Effect.Effect<A, TokenError, R>) => Effect.Effect<A, TokenError, R>
 }
 
-interface Failure {
-  readonly cause: Cause.Cause<TokenError>
+/** What those share who would all do the same. */
+export interface Memory {
+  failure: { readonly cause: Cause.Cause<TokenError> } | undefined
 }
+
+export const memory = (): Memory => ({ failure: undefined })
 
 export const unsafeMake = (): Turns => {
   const { withLock } = KeyedMutex.unsafeMake()
-  const failures = new Map<string, Failure>()
-  const remember = <A, R>(key: string, self: Effect.Effect<A, TokenError, R>) =>
-    self.pipe(
-      Effect.tap(() => Effect.sync(() => failures.delete(key))),
-      Effect.tapErrorCause((cause) =>
-        Effect.sync(() => {
-          if (!Cause.isInterrupted(cause)) failures.set(key, { cause })
-        })
-      )
-    )
   return {
     withLock,
-    join: (key) => (self) =>
+    join: (key, memory) => (self) =>
       Effect.suspend(() => {
-        const before = failures.get(key)
+        const before = memory.failure
         return withLock(key)(Effect.suspend(() => {
-          const last = failures.get(key)
-          return last === undefined || last === before ? remember(key, self) : Effect.failCause(last.cause)
+          const { failure } = memory
+          return failure === undefined || failure === before
+            ? remember(memory, self)
+            : Effect.failCause(failure.cause)
         }))
       })
   }
 }
+
+const remember = <A, R>(memory: Memory, self: Effect.Effect<A, TokenError, R>) =>
+  self.pipe(
+    Effect.tap(() =>
+      Effect.sync(() => {
+        memory.failure = undefined
+      })
+    ),
+    Effect.tapErrorCause((cause) =>
+      Effect.sync(() => {
+        if (!Cause.isInterrupted(cause)) memory.failure = { cause }
+      })
+    )
+  )
