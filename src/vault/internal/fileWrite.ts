@@ -9,10 +9,12 @@ import type { Action, Denied, Unreachable } from "../VaultError.js"
 import * as Directory from "./directory.js"
 import type { Place } from "./directory.js"
 import { freshId } from "./freshId.js"
+import { elapsing } from "./leasing.js"
 
 /**
  * Replaces the record in one step: a new file beside it, written through to the disk, takes its name.
- * `settle` runs just before that and may still refuse. The new file never outlives a failure.
+ * `settle` runs just before that and may still refuse; it runs again where the process stood still in between,
+ * because others may have written meanwhile. The new file never outlives a failure.
  */
 export const replace = <E>(
   place: Place,
@@ -25,8 +27,7 @@ export const replace = <E>(
     Effect.mapError(writeTemporary(place, stem, bytes), Directory.refuse(place, action)),
     (temporary) =>
       CrashPoint.at("file.written").pipe(
-        Effect.zipRight(settle),
-        Effect.zipRight(CrashPoint.at("file.kept")),
+        Effect.zipRight(settledNow(settle)),
         Effect.zipRight(
           Effect.mapError(
             place.fs.rename(temporary, Directory.locate(place, Directory.recordOf(place, stem))),
@@ -38,6 +39,19 @@ export const replace = <E>(
         Effect.zipRight(flush(place))
       )
   )
+
+/** What was settled holds for a moment only; a disk that is always slow is not waited for. */
+const settledNow = <E>(settle: Effect.Effect<void, E>, rounds = 5): Effect.Effect<void, E> =>
+  Effect.flatMap(elapsing, (before) =>
+    Effect.zipRight(settle, CrashPoint.at("file.kept")).pipe(
+      Effect.zipRight(elapsing),
+      Effect.flatMap((now) =>
+        now - before < aMoment || rounds === 0 ? Effect.void : settledNow(settle, rounds - 1)
+      )
+    ))
+
+/** Milliseconds: half of the shortest term of a lease. */
+const aMoment = 50
 
 const writeTemporary = (
   place: Place,
