@@ -33,7 +33,8 @@ export interface Options<E extends TokenError, E2 extends TokenError, R> {
 /**
  * A source of children of the parent's token; each call makes one. A child expires with its parent at the latest, so
  * the parent is asked for as much validity as the child is, and for a newer token where the old one has already cut a
- * child's life that is to be replaced. It remembers nothing: put a cache on top.
+ * child's life that is to be replaced. Two children in a row that a resource has refused speak against their parent:
+ * if it is the same one, it is invalidated. It holds no token: put a cache on top.
  *
  * @since 0.1.0
  * @category constructors
@@ -44,18 +45,50 @@ export const from = <E extends TokenError, E2 extends TokenError, R = never>(
   Effect.contextWith((context: Context.Context<R>) => {
     const { mint, parent } = options
     const limit = Duration.decode(options.timeLimit ?? Duration.seconds(30))
+    const family: Family = { parent: undefined, child: undefined, refusals: 0 }
     return TokenSource.make({
       name: options.name ?? `child of ${parent.name}`,
       request: (request) =>
         Effect.flatMap(
           parentFor(parent, request),
-          (token) => Effect.map(Effect.provide(mint(token), context), (child) => within(child, token))
+          (token) =>
+            Effect.map(Effect.provide(mint(token), context), (child) =>
+              born(family, within(child, token), token))
         ),
+      invalidate: (child) => Effect.suspend(() => refuse(family, parent, child)),
       timeLimit: Duration.sum(parent.timeLimit, limit),
       status: parent.status,
       onChange: parent.onChange
     })
   })
+
+/** The last child with its parent. */
+interface Family {
+  parent: Token.Token | undefined
+  /** Absent once it was refused. */
+  child: Token.Token | undefined
+  /** How many of this parent's children were refused, one after the other. */
+  refusals: number
+}
+
+const born = (family: Family, child: Token.Token, parent: Token.Token): Token.Token => {
+  const isAfterRefusal = family.child === undefined && family.parent !== undefined &&
+    Token.isSame(family.parent, parent)
+  if (!isAfterRefusal) family.refusals = 0
+  family.parent = parent
+  family.child = child
+  return child
+}
+
+/** One child may be refused for reasons of its own. */
+const refuse = (family: Family, parent: TokenSource.TokenSource, child: Token.Token): Effect.Effect<void> => {
+  if (family.parent === undefined || family.child === undefined || !Token.isSame(family.child, child)) {
+    return Effect.void
+  }
+  family.child = undefined
+  family.refusals++
+  return family.refusals < 2 ? Effect.void : parent.invalidate(family.parent)
+}
 
 const parentFor = <E extends TokenError>(
   parent: TokenSource.TokenSource<E>,

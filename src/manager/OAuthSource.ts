@@ -11,16 +11,15 @@ import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Grant from "../Grant.js"
 import { Login } from "../login/Login.js"
-import * as RefreshToken from "../oauth/RefreshToken.js"
+import type * as RefreshToken from "../oauth/RefreshToken.js"
 import type { RefreshScheduler } from "../RefreshScheduler.js"
 import type * as TokenCache from "../TokenCache.js"
 import type { Misconfigured, TokenError } from "../TokenError.js"
 import * as TokenSource from "../TokenSource.js"
-import * as KeepAlive from "../vault/KeepAlive.js"
 import type * as Persisted from "../vault/Persisted.js"
-import * as PersistedCache from "../vault/PersistedCache.js"
 import type * as Vault from "../vault/Vault.js"
-import * as VaultKey from "../vault/VaultKey.js"
+import type * as VaultKey from "../vault/VaultKey.js"
+import * as OAuth from "./internal/oauth.js"
 
 /**
  * What `make` and `interactive` take.
@@ -48,7 +47,10 @@ export interface Options {
   readonly graceWindow?: Duration.DurationInput | undefined
   /** After what silence a dead process's lease is taken over. Default 15 seconds. */
   readonly leaseTerm?: Duration.DurationInput | undefined
-  /** Told of the grant of each login and each rotation; see `Persisted.Options`. */
+  /**
+   * Told of the grant of each login and each rotation, and told again by any call; see `Persisted.Options`. Nobody
+   * waits for it but the end of the scope, which gives it its 10 seconds.
+   */
   readonly persister?: ((grant: Grant.Grant) => Effect.Effect<void, TokenError>) | undefined
   /**
    * Renews the grant when its last renewal is this long ago, whether or not anybody asks for a token, so that
@@ -102,13 +104,8 @@ const build = Effect.fnUntraced(function*(
   login: Persisted.Login<never> | undefined,
   wrap?: (source: TokenSource.TokenSource) => TokenSource.TokenSource
 ) {
-  const { cache, deadline, graceWindow, keepAlive, leaseTerm, minUsable, persister, refresh } = options
-  const redeem = yield* RefreshToken.make(refresh)
-  const key = options.key ?? (yield* keyOf(refresh))
-  const name = options.name ?? `login at ${refresh.server.issuer}`
-  const shared = { key, name, redeem, deadline, graceWindow, leaseTerm }
-  if (keepAlive !== undefined) yield* KeepAlive.make({ ...shared, every: keepAlive })
-  return yield* PersistedCache.make({ ...shared, cache, login, minUsable, persister, wrap })
+  const { cache, minUsable } = options
+  return yield* OAuth.remembered(yield* OAuth.prepare(options), { cache, login, minUsable, wrap })
 })
 
 /**
@@ -117,12 +114,7 @@ const build = Effect.fnUntraced(function*(
  * @since 0.1.0
  * @category getters
  */
-export const keyOf = (refresh: RefreshToken.Options): Effect.Effect<VaultKey.VaultKey> =>
-  VaultKey.make({
-    prefix: "OAUTH_REFRESH_TOKEN_",
-    resource: [refresh.resource ?? []].flat().join(" "),
-    issuer: refresh.server.issuer
-  })
+export const keyOf: (refresh: RefreshToken.Options) => Effect.Effect<VaultKey.VaultKey> = OAuth.keyOf
 
 const withFallback = (
   source: TokenSource.TokenSource,

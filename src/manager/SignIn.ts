@@ -18,20 +18,17 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Grant from "../Grant.js"
 import { Login } from "../login/Login.js"
-import * as RefreshToken from "../oauth/RefreshToken.js"
 import * as RefreshScheduler from "../RefreshScheduler.js"
 import type * as Token from "../Token.js"
-import * as TokenCache from "../TokenCache.js"
 import type { Misconfigured, TokenError } from "../TokenError.js"
 import type * as TokenSource from "../TokenSource.js"
 import type * as TokenStatus from "../TokenStatus.js"
-import * as KeepAlive from "../vault/KeepAlive.js"
-import * as Persisted from "../vault/Persisted.js"
 import * as Persister from "../vault/Persister.js"
 import * as Redemption from "../vault/Redemption.js"
 import * as TokenFileVault from "../vault/TokenFileVault.js"
 import * as Vault from "../vault/Vault.js"
 import * as BaseUrl from "./internal/baseUrl.js"
+import * as OAuth from "./internal/oauth.js"
 import * as Machine from "./internal/signIn.js"
 import * as OAuthSource from "./OAuthSource.js"
 
@@ -125,44 +122,46 @@ export const make = (
 > => Effect.map(assemble(options), service)
 
 const assemble = Effect.fnUntraced(function*(options: Options) {
-  const { graceWindow, keepAlive, leaseTerm, minUsable = Duration.minutes(1) } = options
+  const { cache, minUsable = Duration.minutes(1), refresh } = options
   const vault = yield* Vault.Vault
   const login = yield* Login
-  const { refresh } = options
-  const redeem = yield* RefreshToken.make({ ...refresh, keep: ["resource_url", ...refresh.keep ?? []] })
-  const key = options.key ?? (yield* OAuthSource.keyOf(refresh))
-  const name = options.name ?? `login at ${refresh.server.issuer}`
-  const deadline = Duration.decode(options.deadline ?? Redemption.defaultDeadline)
-  const news = Persister.unsafeMake(name, options.persister)
-  const shared = { key, name, redeem, deadline, graceWindow, leaseTerm }
-  if (keepAlive !== undefined) yield* KeepAlive.make({ ...shared, every: keepAlive })
-  const stored = yield* Persisted.make({ ...shared, login, minUsable, persister: news.tell })
-  const memo: Machine.Memo = { adopting: 0, gone: undefined }
+  const keep = ["resource_url", ...refresh.keep ?? []]
+  const shared = yield* OAuth.prepare({ ...options, refresh: { ...refresh, keep } })
+  const { key, name, persister } = shared
+  const memo: Machine.Memo = { adopting: 0, gone: [] }
+  const wrap = (source: TokenSource.TokenSource) => Machine.heeding(source, memo)
   const self: Machine.Self = {
     name,
-    redemption: Redemption.make({ vault, key, source: name, deadline, graceWindow, leaseTerm }),
+    redemption: Redemption.make({
+      vault,
+      key,
+      source: name,
+      deadline: shared.deadline,
+      graceWindow: shared.graceWindow,
+      leaseTerm: shared.leaseTerm,
+      stored: Persister.stored(persister)
+    }),
     login: Effect.timeoutFail(login.login, {
       duration: login.timeLimit,
       onTimeout: () => Machine.loginExpired(name)
     }),
-    memory: yield* TokenCache.make(Machine.heeding(stored, memo), options.cache),
+    memory: yield* OAuth.remembered(shared, { cache, login, minUsable, wrap }),
     memo,
-    news,
-    deadline,
+    deadline: Duration.decode(shared.deadline ?? Redemption.defaultDeadline),
     scope: yield* Effect.scope
   }
   return self
 })
 
 const service = (self: Machine.Self): Service => {
-  const { memory, news } = self
+  const { memory } = self
   return {
     source: memory,
     login: Machine.logIn(self),
-    token: Effect.zipRight(news.retry, memory.request({ interactive: false })),
-    refresh: Effect.zipRight(news.retry, memory.request({ interactive: false, refresh: true })),
+    token: memory.request({ interactive: false }),
+    refresh: memory.request({ interactive: false, refresh: true }),
     logout: (options) => Machine.logOut(self, options?.revoke),
-    status: Effect.map(memory.status, news.shown),
+    status: memory.status,
     baseUrl: Effect.map(
       self.redemption.read,
       Option.flatMap(({ grant }) => BaseUrl.parse(grant.extra["resource_url"] ?? ""))

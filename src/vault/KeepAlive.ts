@@ -15,6 +15,7 @@ import { RefreshScheduler } from "../RefreshScheduler.js"
 import type * as Scheduler from "../RefreshScheduler.js"
 import type { TokenError } from "../TokenError.js"
 import type * as GrantRecord from "./GrantRecord.js"
+import * as Persister from "./Persister.js"
 import * as Redemption from "./Redemption.js"
 import * as Vault from "./Vault.js"
 
@@ -36,6 +37,11 @@ export interface Options<R> extends
   readonly redeem: (grant: Grant.Grant) => Effect.Effect<Grant.Grant, TokenError, R>
   /** The grant is renewed when its last renewal is this long ago, at least a minute. */
   readonly every: Duration.DurationInput
+  /**
+   * Told of each renewal that came with a new refresh token, as by `Persisted`; give both the same `Persister`. It is
+   * told again whenever the grant is looked at.
+   */
+  readonly persister?: Persister.Callback<R> | Persister.Persister | undefined
 }
 
 /**
@@ -52,14 +58,18 @@ export const make = <R = never>(
   Effect.gen(function*() {
     const context = yield* Effect.context<Vault.Vault | R>()
     const scheduler = yield* RefreshScheduler
+    const source = options.name ?? "keep-alive"
+    const persister = Persister.unsafeFrom(source, options.persister, context)
     const redemption = Redemption.make({
       ...options,
       vault: Context.get(context, Vault.Vault),
-      source: options.name ?? "keep-alive",
+      source,
+      stored: Persister.stored(persister),
       redeem: (grant) => Effect.provide(options.redeem(grant), context)
     })
     const every = Math.max(minute, Duration.toMillis(options.every))
-    const keeping = Effect.flatMap(look(redemption, every), (at) => until(scheduler, at)).pipe(
+    const looking = Effect.zipRight(persister.retry, look(redemption, every))
+    const keeping = Effect.flatMap(looking, (at) => until(scheduler, at)).pipe(
       Effect.zipRight(renew(redemption, every)),
       Effect.flatMap((at) => until(scheduler, at)),
       Effect.forever

@@ -64,10 +64,12 @@ export interface Options<R> {
   readonly deadline?: Duration.DurationInput | undefined
   /**
    * Told of each grant that is new to others: after a login and after each renewal that came with a new refresh
-   * token, once it is stored, and of no other renewal. One that fails or takes over 10 seconds shows in the log
-   * and in the status, withholds no token, and is told again of the newest such grant at the next call.
+   * token, once it is stored here, and of no other renewal. It runs on a fiber of its own, which no caller waits
+   * for and which goes on when the source's scope closes. One that fails or takes over 10 seconds shows in the log
+   * and in the status, and is told again of the newest such grant by a call 30 seconds later or more. A `Persister`
+   * is one that is shared with a `KeepAlive` of the same grant.
    */
-  readonly persister?: ((grant: Grant.Grant) => Effect.Effect<void, TokenError, R>) | undefined
+  readonly persister?: Persister.Callback<R> | Persister.Persister | undefined
   /** For how long the issuer takes the same refresh token again; see `Redemption.Options`. Default 0. */
   readonly graceWindow?: Duration.DurationInput | undefined
   /** After what silence a dead process's lease is taken over. Default 15 seconds. */
@@ -109,9 +111,10 @@ const source = <R>(
   context: Context.Context<Vault.Vault | R>
 ): TokenSource.TokenSource => {
   const name = options.name ?? "stored login"
-  const { login, persister, redeem } = options
+  const { login, redeem } = options
   const deadline = Duration.decode(options.deadline ?? Redemption.defaultDeadline)
   const watch = Watch.unsafeMake(name)
+  const persister = Persister.unsafeFrom(name, options.persister, context)
   const self: Self = {
     name,
     redemption: Redemption.make({
@@ -121,23 +124,19 @@ const source = <R>(
       deadline,
       graceWindow: options.graceWindow,
       leaseTerm: options.leaseTerm,
+      stored: Persister.stored(persister),
       waiting: (wait) => Watch.waiting(watch, wait),
       redeem: redeem === undefined ? undefined : (grant) => Effect.provide(redeem(grant), context)
     }),
     login: login === undefined ? undefined : Effect.provide(timed(name, login), context),
     minUsable: Duration.toMillis(options.minUsable ?? 0),
-    persister: Persister.unsafeMake(
-      name,
-      persister === undefined ? undefined : (grant) => Effect.provide(persister(grant), context)
-    ),
     watch
   }
   return TokenSource.make({
     name,
-    request: (request) =>
-      Effect.zipRight(self.persister.retry, Watch.track(self.watch, answer(self, request))),
+    request: (request) => Effect.zipRight(persister.retry, Watch.track(self.watch, answer(self, request))),
     invalidate: (token) => Effect.sync(() => Watch.refuse(self.watch, token)),
-    status: Effect.map(Watch.status(self.watch), self.persister.shown),
+    status: Effect.map(Watch.status(self.watch), persister.shown),
     onChange: (listener) => Watch.onChange(self.watch, listener),
     timeLimit: Duration.sum(Duration.times(deadline, 3), login?.timeLimit ?? 0)
   })
@@ -148,7 +147,6 @@ interface Self {
   readonly redemption: Redemption.Redemption
   readonly login: Effect.Effect<Grant.Grant, TokenError> | undefined
   readonly minUsable: number
-  readonly persister: Persister.Persister
   readonly watch: Watch.Watch
 }
 
@@ -170,11 +168,6 @@ const answer = Effect.fnUntraced(function*(self: Self, request: TokenSource.Toke
 
 const renewOrLogIn = (self: Self, demand: Demand): Effect.Effect<GrantRecord.GrantRecord, TokenError> =>
   self.redemption.renew(accepts(self, demand)).pipe(
-    Effect.tap((outcome) =>
-      outcome._tag === "Renewed" && outcome.record.rotates === true
-        ? self.persister.tell(outcome.record.grant)
-        : Effect.void
-    ),
     Effect.flatMap((outcome) =>
       outcome._tag === "Missing" ? Effect.fail(noGrant(self.name)) : Effect.succeed(outcome.record)
     ),
@@ -236,9 +229,7 @@ const logIn = (
   if (login === undefined || demand.interactive === false) return Effect.fail(why)
   const save = (grant: Grant.Grant) =>
     Effect.mapError(redemption.save(grant), (error) => toTokenError(error, self.name))
-  const afresh = Effect.uninterruptibleMask((restore) => Effect.flatMap(restore(login), save)).pipe(
-    Effect.tap(({ grant }) => self.persister.tell(grant))
-  )
+  const afresh = Effect.uninterruptibleMask((restore) => Effect.flatMap(restore(login), save))
   return redemption.alone(Effect.flatMap(
     redemption.read,
     Option.match({

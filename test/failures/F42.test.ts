@@ -75,6 +75,52 @@ describe("F42 a child", () => {
     }).pipe(Effect.provide(RefreshScheduler.layer)))
 })
 
+describe("F42 the children of a parent that was revoked and has not expired", () => {
+  const setting = Effect.gen(function*() {
+    const parents: Array<string> = []
+    const children = counting("C", 5)
+    const parent = yield* TokenCache.cached(TokenSource.fromEffect(counting("P", 600)))
+    const source = yield* ChildToken.from({
+      parent,
+      mint: (parent) => {
+        parents.push(textOf(parent))
+        return children
+      }
+    }).pipe(TokenCache.cached({ schedule: "onUse" }))
+    /** A child that a resource refuses. */
+    const refused = Effect.zipRight(
+      Effect.flatMap(source.get, source.invalidate),
+      TestClock.adjust("1 minutes")
+    )
+    return { parents, refused, source }
+  })
+
+  it.scoped("are made of a new parent after two of them were refused in a row", () =>
+    Effect.gen(function*() {
+      const { parents, refused, source } = yield* setting
+      yield* refused
+      yield* refused
+      yield* source.get
+      expect(parents).toEqual(["P1", "P1", "P2"])
+    }).pipe(Effect.provide(RefreshScheduler.layer)))
+
+  it.scoped("one refusal, told twice or between children that were good, says nothing of the parent", () =>
+    Effect.gen(function*() {
+      const { parents, refused, source } = yield* setting
+      for (let round = 0; round < 3; round++) {
+        const child = yield* source.get
+        yield* source.invalidate(child)
+        yield* source.invalidate(child)
+        yield* TestClock.adjust("1 minutes")
+        yield* source.get
+        yield* TestClock.adjust("6 minutes")
+      }
+      expect(new Set(parents)).toEqual(new Set(["P1"]))
+      yield* refused
+      expect(new Set(parents)).toEqual(new Set(["P1"]))
+    }).pipe(Effect.provide(RefreshScheduler.layer)))
+})
+
 describe("F42 what was handed out", () => {
   const setting = (revoke: (token: Token.Token) => Effect.Effect<void, TransientFailure>) =>
     Effect.gen(function*() {

@@ -286,14 +286,46 @@ describe("the persister", () => {
         fails.now = true
         const source = yield* within(asProcess("1"))(OAuthSource.interactive({ refresh, persister }))
         yield* source.get
+        yield* TestClock.adjust("29 seconds")
         const status = yield* source.status
         expect(JSON.stringify(status)).toContain("the disk is full")
-        expect(told).toEqual([])
         fails.now = false
+        yield* source.get
+        yield* TestClock.adjust("1 seconds")
+        expect(told).toEqual([])
+        yield* source.get
+        yield* TestClock.adjust("1 seconds")
+        expect(told.length).toBe(1)
         yield* TestClock.adjust("2 hours")
         yield* source.get
-        expect(told.length).toBeGreaterThan(0)
+        yield* TestClock.adjust("1 seconds")
+        expect(told.length).toBeGreaterThan(1)
         expect(JSON.stringify(yield* source.status)).not.toContain("the disk is full")
       }).pipe(Effect.provide(RefreshScheduler.layer))
   )
+
+  scoped("is told by the renewal that keeps the grant alive, too", () =>
+    Effect.gen(function*() {
+      const { asProcess, logIn, persister, redemptions, refresh, told, within } = yield* persisting
+      yield* logIn
+      yield* within(asProcess("1"))(OAuthSource.make({ refresh, persister, keepAlive: "10 days" }))
+      yield* TestClock.adjust("241 hours")
+      expect([told.length, yield* redemptions]).toEqual([1, 1])
+    }).pipe(Effect.provide(RefreshScheduler.layer)))
+
+  it.effect("that is at work when the scope closes is waited for", () =>
+    Effect.gen(function*() {
+      const { asProcess, persister, refresh, told, within } = yield* persisting
+      const using = Effect.flatMap(
+        OAuthSource.interactive({
+          refresh,
+          persister: (grant) => Effect.delay(persister(grant), "5 seconds")
+        }),
+        (source) => source.get
+      )
+      const program = yield* Effect.fork(Effect.scoped(within(asProcess("1"))(using)))
+      while (told.length === 0 && program.unsafePoll() === null) yield* TestClock.adjust("1 seconds")
+      yield* Fiber.join(program)
+      expect(told.length).toBe(1)
+    }).pipe(Effect.provide(RefreshScheduler.layer)))
 })

@@ -7,7 +7,10 @@ import * as SignIn from "effect-credentials/manager/SignIn"
 import * as Fault from "effect-credentials/testing/Fault"
 import { ReauthRequired, TransientFailure } from "effect-credentials/TokenError"
 import type { TokenError } from "effect-credentials/TokenError"
+import * as MemoryVault from "effect-credentials/vault/MemoryVault"
+import type * as Vault from "effect-credentials/vault/Vault"
 import { Denied, Unreachable } from "effect-credentials/vault/VaultError"
+import type { VaultError } from "effect-credentials/vault/VaultError"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -321,15 +324,49 @@ describe("login", () => {
         )
       const { login, refresh, status, token } = yield* all.manager("1", { options: { persister } })
       const given = textOf(yield* login)
+      yield* realTurn
       expect((yield* status).failure).toBe(failure)
       expect((yield* status).health).toBe("Degraded")
       fails = false
       yield* token
+      yield* realTurn
+      expect(told).toEqual([])
+      yield* TestClock.adjust("30 seconds")
+      yield* token
+      yield* realTurn
       expect(told).toEqual([given])
       expect((yield* status).failure).toBe(undefined)
       const renewed = textOf(yield* refresh)
       yield* token
+      yield* realTurn
       expect(told).toEqual([given, renewed])
+    }))
+
+  virtual("withholds no token while the persister hangs", (all) =>
+    Effect.gen(function*() {
+      let calls = 0
+      const persister = () =>
+        Effect.suspend(() => {
+          calls++
+          return Effect.never
+        })
+      const { login, refresh, status, token } = yield* all.manager("1", { options: { persister } })
+      const given = textOf(yield* login)
+      const tokens = yield* Effect.all(Effect.replicate(token, 6), { concurrency: "unbounded" })
+      expect(tokens.map(textOf)).toEqual(Array.from(tokens, () => given))
+      yield* realTurn
+      yield* TestClock.adjust("10 seconds")
+      yield* Effect.all(Effect.replicate(token, 6), { concurrency: "unbounded" })
+      expect([calls, (yield* status).failure?.reason]).toEqual([1, "Timeout"])
+      yield* TestClock.adjust("30 seconds")
+      expect((yield* Effect.all([token, token, token])).map(textOf)).toEqual([given, given, given])
+      expect(textOf(yield* refresh)).not.toBe(given)
+      yield* realTurn
+      expect(calls).toBe(2)
+      yield* TestClock.adjust("10 seconds")
+      yield* realTurn
+      expect(calls).toBe(3)
+      yield* TestClock.adjust("10 seconds")
     }))
 })
 
@@ -434,6 +471,32 @@ describe("logout", () => {
       expect(yield* Effect.flip(first.token)).toMatchObject({ reason: "LoginRequired" })
     }))
 
+  virtual(
+    "F45 revokes and removes a renewal that could not be stored, not what it has spent",
+    (all) =>
+      Effect.gen(function*() {
+        const { refresh } = yield* all.seed()
+        const { broken, vault } = breaking(all)
+        const { logout, source, token, ...signIn } = yield* all.manager("1", { vault })
+        yield* token
+        broken.from = 2
+        expect(yield* Effect.flip(signIn.refresh)).toMatchObject({ reason: "StoreUnreachable" })
+        broken.from = Infinity
+        const revoked: Array<string> = []
+        yield* logout({
+          revoke: (grant) =>
+            Effect.sync(() => {
+              revoked.push(Redacted.value(grant.refreshToken ?? Redacted.make("")))
+            })
+        })
+        expect(yield* all.redemptions).toBe(1)
+        expect([revoked.length, revoked[0] === refresh]).toEqual([1, false])
+        expect(yield* all.fs.exists(all.file)).toBe(false)
+        expect(source.peek()).toEqual(Option.none())
+        expect(yield* Effect.flip(token)).toMatchObject({ reason: "LoginRequired" })
+      })
+  )
+
   virtual("and what stays says so, if the vault keeps refusing", (all) =>
     Effect.gen(function*() {
       const { access } = yield* all.seed()
@@ -498,6 +561,25 @@ describe("logout", () => {
 })
 
 describe("two managers", () => {
+  virtual(
+    "over a vault that tells of writes hear each other's logins and logouts",
+    (all) =>
+      Effect.gen(function*() {
+        const memory = yield* MemoryVault.make()
+        const first = yield* all.manager("1", { vault: { ...memory, identity: { name: "1" } } })
+        const second = yield* all.manager("2", { vault: { ...memory, identity: { name: "2" } } })
+        const given = textOf(yield* first.login)
+        expect(textOf(yield* second.token)).toBe(given)
+        yield* eventually(() => Option.isSome(second.source.peek()))
+        yield* first.logout()
+        yield* eventually(() => Option.isNone(second.source.peek()))
+        expect(yield* Effect.flip(second.token)).toMatchObject({ reason: "LoginRequired" })
+        const next = textOf(yield* first.login)
+        yield* eventually(() => Option.exists(second.source.peek(), (token) => textOf(token) === next))
+        expect(textOf(yield* second.token)).toBe(next)
+      })
+  )
+
   it.scopedLive("of which one logs out while the other renews: the logout stays", () =>
     Effect.gen(function*() {
       const all = yield* setting()
@@ -630,6 +712,20 @@ const reading = (all: Setting, refused: boolean) =>
     yield* Deferred.await(isReading)
     return { early, open: Deferred.succeed(isOpen, undefined), signIn }
   })
+
+/** The vault of a process whose writes fail from a certain one on. */
+const breaking = (all: Setting) => {
+  const broken = { from: Infinity }
+  const down = new Unreachable({ vault: "v", action: "set", detail: "down", hint: "Wait." })
+  const { compareAndSet, set } = all.asProcess("")
+  const orBreak = <A>(write: Effect.Effect<A, VaultError>) =>
+    Effect.suspend(() => --broken.from > 0 ? write : Effect.fail(down))
+  const vault: Partial<Vault.Service> = {
+    set: (key, value) => orBreak(set(key, value)),
+    compareAndSet: (key, over, value) => orBreak(compareAndSet(key, over, value))
+  }
+  return { broken, vault }
+}
 
 /** Lets the real file system get on while the virtual clock stands still. */
 const realTurn = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))

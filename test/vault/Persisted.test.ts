@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import type * as Grant from "effect-credentials/Grant"
-import { ReauthRequired } from "effect-credentials/TokenError"
+import { ReauthRequired, TransientFailure } from "effect-credentials/TokenError"
 import type { TokenError } from "effect-credentials/TokenError"
 import * as Persisted from "effect-credentials/vault/Persisted"
 import * as Vault from "effect-credentials/vault/Vault"
@@ -459,5 +459,144 @@ describe("the commands", () => {
       yield* Effect.provideService(Persisted.forget(key), Vault.Vault, vault)
       expect(yield* Effect.flip(source.get)).toMatchObject({ reason: "LoginRequired" })
       expect(yield* store.record).toBe(undefined)
+    }))
+})
+
+describe("the persister", () => {
+  const broken = new TransientFailure({
+    source: "settings",
+    reason: "StoreUnreachable",
+    detail: "the disk is full",
+    hint: "Make room.",
+    retryAt: undefined
+  })
+
+  /** A source whose token has expired, and a persister that does what it is made to do. */
+  const expired = Effect.gen(function*() {
+    const tellings = {
+      calls: 0,
+      told: [] as Array<string>,
+      answer: Effect.void as Effect.Effect<void, TokenError>
+    }
+    const persister = ({ refreshToken }: Grant.Grant) =>
+      Effect.suspend(() => {
+        tellings.calls++
+        return Effect.zipRight(
+          tellings.answer,
+          Effect.sync(() => {
+            tellings.told.push(refreshToken === undefined ? "" : Redacted.value(refreshToken))
+          })
+        )
+      })
+    const made = yield* setting({ persister })
+    yield* made.store.put(yield* grant(0))
+    yield* TestClock.adjust(hour)
+    return { ...made, renew: made.source.request({ refresh: true }), tellings }
+  })
+
+  const hangs: ReadonlyArray<readonly [what: string, never: Effect.Effect<void>]> = [
+    ["hangs", Effect.never],
+    ["hangs and can't be interrupted", Effect.uninterruptible(Effect.never)]
+  ]
+  for (const [what, never] of hangs) {
+    it.effect(`that ${what} withholds no token, shows, and is told again after 30 seconds`, () =>
+      Effect.gen(function*() {
+        const { source, tellings } = yield* expired
+        tellings.answer = never
+        const tokens = yield* Effect.all(Effect.replicate(source.get, 6), { concurrency: "unbounded" })
+        expect(tokens.map(accessOf)).toEqual(Array.from(tokens, () => "A1"))
+        yield* TestClock.adjust("10 seconds")
+        expect(yield* source.status).toMatchObject({ health: "Degraded", failure: { reason: "Timeout" } })
+        tellings.answer = Effect.void
+        yield* TestClock.adjust(29_999)
+        yield* source.get
+        yield* TestClock.adjust(0)
+        expect([tellings.calls, tellings.told]).toEqual([1, []])
+        yield* TestClock.adjust(1)
+        yield* Effect.all(Effect.replicate(source.get, 6), { concurrency: "unbounded" })
+        yield* TestClock.adjust(0)
+        expect([tellings.calls, tellings.told]).toEqual([2, ["R1"]])
+        expect((yield* source.status).failure).toBe(undefined)
+        yield* TestClock.adjust("10 minutes")
+        yield* source.get
+        expect(tellings.calls).toBe(2)
+      }))
+  }
+
+  const endings: ReadonlyArray<readonly [what: string, answer: () => Effect.Effect<void, TokenError>]> = [
+    ["fails", () => Effect.fail(broken)],
+    ["dies", () => Effect.dieMessage("boom")],
+    ["stops itself", () => Effect.interrupt],
+    ["throws", () => {
+      throw new Error("boom")
+    }]
+  ]
+  for (const [what, answer] of endings) {
+    it.effect(`that ${what} is told of the newest grant only`, () =>
+      Effect.gen(function*() {
+        const { renew, source, tellings } = yield* expired
+        tellings.answer = Effect.suspend(answer)
+        yield* renew
+        yield* TestClock.adjust(0)
+        expect((yield* source.status).health).toBe("Degraded")
+        tellings.answer = Effect.void
+        yield* renew
+        yield* TestClock.adjust(0)
+        yield* TestClock.adjust("1 minutes")
+        yield* source.get
+        yield* TestClock.adjust(0)
+        expect(tellings.told).toEqual(["R2"])
+      }))
+  }
+
+  it.effect("is told one grant at a time, and of none that is old by then", () =>
+    Effect.gen(function*() {
+      const { renew, tellings } = yield* expired
+      tellings.answer = Effect.sleep("5 seconds")
+      yield* renew
+      yield* TestClock.adjust("1 seconds")
+      yield* renew
+      yield* renew
+      yield* TestClock.adjust("3 seconds")
+      expect([tellings.calls, tellings.told]).toEqual([1, []])
+      yield* TestClock.adjust("6 seconds")
+      expect([tellings.calls, tellings.told]).toEqual([2, ["R1", "R3"]])
+    }))
+
+  it.effect("is told of a renewal whose first write failed, once another one has stored it", () =>
+    Effect.gen(function*() {
+      const { issuer, source, store, tellings } = yield* expired
+      issuer.after = Effect.sync(() => void (store.broken = true))
+      expect(yield* Effect.flip(source.get)).toMatchObject({ reason: "StoreUnreachable" })
+      yield* TestClock.adjust(0)
+      expect(tellings.told).toEqual([])
+      store.broken = false
+      expect(accessOf(yield* source.get)).toBe("A1")
+      yield* TestClock.adjust(0)
+      expect([issuer.calls, tellings.told]).toEqual([1, ["R1"]])
+    }))
+
+  it.effect("is told of a renewal whose caller has left", () =>
+    Effect.gen(function*() {
+      const { issuer, source, store, tellings } = yield* expired
+      issuer.after = Effect.sync(() => void (store.pause = Effect.sleep("1 seconds")))
+      const caller = yield* Effect.fork(source.get)
+      while (issuer.calls === 0) yield* TestClock.adjust(0)
+      const leaving = yield* Effect.fork(Fiber.interrupt(caller))
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(leaving)
+      yield* TestClock.adjust(0)
+      expect(Exit.isInterrupted(yield* Fiber.await(caller))).toBe(true)
+      expect([refreshOf(yield* store.record), tellings.told]).toEqual(["R1", ["R1"]])
+    }))
+
+  it.effect("is not told of what another process has stored", () =>
+    Effect.gen(function*() {
+      const { open, source, store, tellings } = yield* expired
+      const other = yield* open(store.open(), {})
+      yield* other.get
+      expect(accessOf(yield* source.get)).toBe("A1")
+      yield* TestClock.adjust(0)
+      expect(tellings.calls).toBe(0)
     }))
 })

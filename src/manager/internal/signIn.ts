@@ -11,7 +11,6 @@ import { ReauthRequired, TransientFailure } from "../../TokenError.js"
 import type { TokenError } from "../../TokenError.js"
 import * as TokenSource from "../../TokenSource.js"
 import * as GrantRecord from "../../vault/GrantRecord.js"
-import type * as Persister from "../../vault/Persister.js"
 import type * as Redemption from "../../vault/Redemption.js"
 import type { VaultError } from "../../vault/VaultError.js"
 import { toTokenError } from "../../vault/VaultError.js"
@@ -24,7 +23,6 @@ export interface Self {
   /** The four-tier source. */
   readonly memory: TokenSource.TokenSource
   readonly memo: Memo
-  readonly news: Persister.Persister
   readonly deadline: Duration.Duration
   readonly scope: Scope.Scope
 }
@@ -33,8 +31,8 @@ export interface Self {
 export interface Memo {
   /** How many calls want what is stored as it is, although they ask for something new. */
   adopting: number
-  /** The token that was removed last: one that was read before that is not given after it. */
-  gone: Token.Token | undefined
+  /** The tokens that were removed last: one that was read before that is not given after it. */
+  gone: ReadonlyArray<Token.Token>
 }
 
 /** Ends a grant at its issuer. */
@@ -42,7 +40,7 @@ type Revoke = ((grant: Grant.Grant) => Effect.Effect<void, TokenError>) | undefi
 
 /** The stored source, which heeds what a login or a logout has noted. */
 export const heeding = (stored: TokenSource.TokenSource, memo: Memo): TokenSource.TokenSource => {
-  const isGone = (token: Token.Token) => memo.gone !== undefined && Token.isSame(memo.gone, token)
+  const isGone = (token: Token.Token) => memo.gone.some((gone) => Token.isSame(gone, token))
   const ask = (request: TokenSource.TokenRequest) =>
     Effect.suspend(() =>
       stored.request(memo.adopting > 0 ? { ...request, refresh: false, supersede: undefined } : request)
@@ -71,20 +69,24 @@ export const logIn = (self: Self): Effect.Effect<Token.Token, TokenError> =>
     const afresh = Effect.uninterruptibleMask((restore) =>
       restore(self.login).pipe(
         Effect.flatMap(save(self)),
-        Effect.flatMap((record) => started(self, serve(self, before, record, true)))
+        Effect.flatMap((record) => started(self, serve(self, before, record)))
       )
     )
     const inTurn = Effect.flatMap(look(self), (now) =>
       Option.isSome(now) && isNewLogin(before, now.value)
-        ? started(self, serve(self, before, now.value, false))
+        ? started(self, serve(self, before, now.value))
         : afresh)
     return Effect.flatMap(self.redemption.alone(inTurn), Fiber.join)
   })
 
+type Found = Option.Option<GrantRecord.GrantRecord>
+
 /** What is stored; what is damaged is about to be replaced. */
-const look = ({ redemption }: Self): Effect.Effect<Option.Option<GrantRecord.GrantRecord>, TokenError> =>
+const look = ({ redemption }: Self): Effect.Effect<Found, TokenError> => readable(redemption.read)
+
+const readable = (read: Effect.Effect<Found, TokenError>): Effect.Effect<Found, TokenError> =>
   Effect.catchIf(
-    redemption.read,
+    read,
     (error) => error._tag === "Misconfigured" && error.reason === "StoreCorrupt",
     () => Effect.succeedNone
   )
@@ -109,10 +111,9 @@ const started = <A, E>(
 const serve = Effect.fnUntraced(function*(
   self: Self,
   before: Option.Option<GrantRecord.GrantRecord>,
-  record: GrantRecord.GrantRecord,
-  isOurs: boolean
+  record: GrantRecord.GrantRecord
 ) {
-  const { memo, memory, news } = self
+  const { memo, memory } = self
   const { token } = record.grant
   const held = memory.peek()
   const isOld = (other: Token.Token) =>
@@ -120,10 +121,9 @@ const serve = Effect.fnUntraced(function*(
       Option.exists(held, (held) => Token.isSame(held, other)) ||
       Option.exists(before, ({ grant }) => Token.isSame(grant.token, other))
     )
-  memo.gone = undefined
+  memo.gone = []
   // A fetch that was in flight may still bring what was stored before.
   const adopted = yield* Effect.exit(Effect.repeat(adopt(self), { times: 2, while: isOld }))
-  if (isOurs) yield* news.tell(record.grant)
   if (Exit.isSuccess(adopted) && !isOld(adopted.value)) return adopted.value
   yield* Effect.forEach(Option.toArray(held), memory.invalidate, { discard: true })
   return GrantRecord.hasToken(record) ? token : yield* adopted
@@ -141,8 +141,8 @@ export const logOut = (self: Self, revoke: Revoke): Effect.Effect<void, TokenErr
         }))
     return Effect.flatMap(
       remove(self, limited, maxRounds),
-      ({ record, revoked }) =>
-        Effect.zipRight(forgetIn(self, Option.map(record, ({ grant }) => grant.token)), revoked)
+      ({ records, revoked }) =>
+        Effect.zipRight(forgetIn(self, records.map(({ grant }) => grant.token)), revoked)
     )
   })
 
@@ -150,13 +150,15 @@ export const logOut = (self: Self, revoke: Revoke): Effect.Effect<void, TokenErr
 const maxRounds = 3
 
 interface Removed {
-  readonly record: Option.Option<GrantRecord.GrantRecord>
+  /** What was there, and what could not be stored there yet. */
+  readonly records: ReadonlyArray<GrantRecord.GrantRecord>
   /** What revoking it came to. */
   readonly revoked: Exit.Exit<void, TokenError>
 }
 
 /**
- * Removes just the grant that was revoked: one that another process has put in its place is revoked too.
+ * Removes just the grant that was revoked: one that another process has put in its place is revoked too. Where a
+ * renewal could not be stored, what it gave is what lives at the issuer.
  */
 const remove = (
   self: Self,
@@ -165,14 +167,16 @@ const remove = (
 ): Effect.Effect<Removed, TokenError> =>
   Effect.gen(function*() {
     const { name, redemption } = self
-    const record = yield* look(self)
-    const only = revoke === undefined ? undefined : Option.getOrUndefined(record)
+    const stored = yield* look(self)
+    const newest = yield* readable(Effect.mapError(redemption.load, (error) => toTokenError(error, name)))
+    const records = [...Option.toArray(stored), ...Option.toArray(newest)]
+    const only = revoke === undefined ? undefined : Option.getOrUndefined(newest)
     const revoked = revoke === undefined || only === undefined
       ? Exit.void
       : yield* Effect.exit(revoke(only.grant))
     const isAgain = (error: VaultError) => error._tag === "Conflict" && rounds > 0
     return yield* redemption.forget(only).pipe(
-      Effect.as({ record, revoked }),
+      Effect.as({ records, revoked }),
       Effect.catchAll((error) =>
         isAgain(error) ? remove(self, revoke, rounds - 1) : Effect.fail(toTokenError(error, name))
       )
@@ -180,10 +184,10 @@ const remove = (
   })
 
 /** Empties the memory, and lets it find out that nobody is logged in. */
-const forgetIn = (self: Self, removed: Option.Option<Token.Token>): Effect.Effect<void> =>
+const forgetIn = (self: Self, removed: ReadonlyArray<Token.Token>): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { memo, memory } = self
-    memo.gone = Option.getOrUndefined(removed)
+    memo.gone = removed
     yield* Effect.forEach(Option.toArray(memory.peek()), memory.invalidate, { discard: true })
     const looked = yield* started(self, Effect.ignore(adopt(self)))
     yield* Effect.timeoutOption(Effect.interruptible(Fiber.await(looked)), maxWait)

@@ -1,0 +1,65 @@
+/** What `OAuthSource` and `SignIn` are made of. */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as RefreshToken from "../../oauth/RefreshToken.js"
+import * as TokenSource from "../../TokenSource.js"
+import * as KeepAlive from "../../vault/KeepAlive.js"
+import * as PersistedCache from "../../vault/PersistedCache.js"
+import * as Persister from "../../vault/Persister.js"
+import * as VaultKey from "../../vault/VaultKey.js"
+
+type Below = PersistedCache.Options<never>
+
+/** What is said about the grant, and how it is kept; as `OAuthSource.Options` documents it. */
+interface Settings extends Pick<Below, "deadline" | "graceWindow" | "leaseTerm" | "name"> {
+  readonly refresh: RefreshToken.Options
+  readonly key?: VaultKey.Input | undefined
+  readonly persister?: Persister.Callback | undefined
+  readonly keepAlive?: Duration.DurationInput | undefined
+}
+
+/** What all that works on the grant is given. */
+export interface Shared extends Pick<Below, "deadline" | "graceWindow" | "key" | "leaseTerm"> {
+  readonly name: string
+  readonly redeem: NonNullable<Below["redeem"]>
+  readonly persister: Persister.Persister
+}
+
+/** Begins to keep the grant alive, if that is wanted. The scope waits for the persister: a command may end at once. */
+export const prepare = Effect.fnUntraced(function*(options: Settings) {
+  const { deadline, graceWindow, keepAlive, leaseTerm, refresh } = options
+  const redeem = yield* RefreshToken.make(refresh)
+  const key = options.key ?? (yield* keyOf(refresh))
+  const name = options.name ?? `login at ${refresh.server.issuer}`
+  const persister = Persister.unsafeMake(name, options.persister)
+  yield* Effect.addFinalizer(() => persister.settled)
+  const shared: Shared = { key, name, redeem, deadline, graceWindow, leaseTerm, persister }
+  if (keepAlive !== undefined) yield* KeepAlive.make({ ...shared, every: keepAlive })
+  return shared
+})
+
+export const keyOf = (refresh: RefreshToken.Options): Effect.Effect<VaultKey.VaultKey> =>
+  VaultKey.make({
+    prefix: "OAUTH_REFRESH_TOKEN_",
+    resource: [refresh.resource ?? []].flat().join(" "),
+    issuer: refresh.server.issuer
+  })
+
+/** The memory over what is stored. */
+export const remembered = (shared: Shared, options: Pick<Below, "cache" | "login" | "minUsable" | "wrap">) =>
+  Effect.map(PersistedCache.make({ ...shared, ...options }), (memory) => retelling(memory, shared.persister))
+
+/** What the persister failed to take it is told again by calls that need no vault, too. */
+const retelling = (
+  memory: TokenSource.TokenSource,
+  { retry }: Persister.Persister
+): TokenSource.TokenSource =>
+  TokenSource.make({
+    name: memory.name,
+    request: (request) => Effect.zipRight(retry, memory.request(request)),
+    timeLimit: memory.timeLimit,
+    invalidate: (token) => memory.invalidate(token),
+    peek: () => memory.peek(),
+    status: memory.status,
+    onChange: (listener) => memory.onChange(listener)
+  })
