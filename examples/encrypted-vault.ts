@@ -10,6 +10,7 @@ import * as EncryptedVault from "effect-credentials/vault/EncryptedVault"
 import * as EncryptionKey from "effect-credentials/vault/EncryptionKey"
 import * as FileVault from "effect-credentials/vault/FileVault"
 import * as MemoryVault from "effect-credentials/vault/MemoryVault"
+import * as PassphraseKey from "effect-credentials/vault/PassphraseKey"
 
 /** In your program it comes from `Config.redacted`, or from the person. */
 const passphrase = Redacted.make("passphrase-of-the-example")
@@ -20,7 +21,7 @@ const program = Effect.gen(function*() {
   const files = yield* FileVault.make({ directory })
 
   // The cost is low for the sake of the example; leave it out.
-  const oldKey = yield* EncryptionKey.fromPassphrase({ passphrase, vault: files, cost: 14 })
+  const oldKey = yield* PassphraseKey.make({ passphrase, vault: files, cost: 14 })
   const before = yield* EncryptedVault.make(files, { keys: [oldKey] })
   yield* Effect.forEach(["github", "billing"], (key) => before.set(key, Redacted.make(`secret-of-${key}`)))
 
@@ -30,7 +31,7 @@ const program = Effect.gen(function*() {
     `on the disk: ${texts.some((text) => text.includes("secret-of-")) ? "plain" : "ciphertext"}`
   )
 
-  const wrong = EncryptionKey.fromPassphrase({ passphrase: Redacted.make("a-guess"), vault: files })
+  const wrong = PassphraseKey.make({ passphrase: Redacted.make("a-guess"), vault: files })
   yield* Effect.catchTag(wrong, "Denied", (error) => Console.log(error.message))
 
   // A `KeychainVault` in your program. The key is made at the first use, and read once a process.

@@ -1,6 +1,9 @@
 /**
- * Every public module as a namespace, but for those that need a package of their own: the vaults in Redis, SQL,
- * PostgreSQL and libsql. Importing a module by its own name (`effect-credentials/TokenSource`) loads less.
+ * Every public module as a namespace, but for those that reach an optional package or a module of Node, be it
+ * only when they are used: a bundle of this index, for a browser too, must need neither. They are imported by
+ * their own names: `vault/KeychainVault`, `vault/LibsqlVault`, `vault/PassphraseKey`, `vault/PostgresVault`,
+ * `vault/RedisVault`, `vault/SqlVault` and `vault/VaultSchemes`. Importing any module by its own name
+ * (`effect-credentials/TokenSource`) loads less.
  *
  * @since 0.1.0
  */
@@ -46,7 +49,6 @@ export * as EnvironmentVault from "./vault/EnvironmentVault.js"
 export * as FileVault from "./vault/FileVault.js"
 export * as GrantRecord from "./vault/GrantRecord.js"
 export * as KeepAlive from "./vault/KeepAlive.js"
-export * as KeychainVault from "./vault/KeychainVault.js"
 export * as MemoryVault from "./vault/MemoryVault.js"
 export * as PassVault from "./vault/PassVault.js"
 export * as Persisted from "./vault/Persisted.js"
@@ -59,5 +61,4 @@ export * as VaultError from "./vault/VaultError.js"
 export * as VaultKey from "./vault/VaultKey.js"
 export * as VaultLadder from "./vault/VaultLadder.js"
 export * as VaultRegistry from "./vault/VaultRegistry.js"
-export * as VaultSchemes from "./vault/VaultSchemes.js"
 export * as VaultUri from "./vault/VaultUri.js"

@@ -3,25 +3,28 @@
  * run. Each case works under keys of its own and removes them, so that it may run against a store that holds
  * other things. The cases need a real clock.
  *
+ * The case whose `simulatesDeath` is true lets an owner of a lease die by way of `CrashPoint`. A backend that
+ * shows its signs of life itself passes `CrashPoint.at("lease.beating")` before each and
+ * `CrashPoint.at("lease.releasing")` before it gives a lease back; one that does not can leave the case out,
+ * and has to kill a process of its own to show the same.
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import type * as Vault from "../vault/Vault.js"
-import type { VaultError } from "../vault/Vault.js"
+import { boundCases } from "./internal/vaultBounds.js"
 import {
   comparing,
   define,
   expect,
   expectError,
   expectValue,
-  listing,
+  increment,
   notComparing,
   onKey,
   readOnly,
   secret,
-  text,
   textOf,
   versionOf,
   writable
@@ -30,36 +33,22 @@ import type { Case } from "./internal/vaultCase.js"
 import { announcingCases } from "./internal/vaultChanges.js"
 import { hostileKeys, hostileValues } from "./internal/vaultHostile.js"
 import { leasingCases } from "./internal/vaultLease.js"
+import { listingCases } from "./internal/vaultList.js"
 import { racingCases } from "./internal/vaultRaces.js"
+import * as Shared from "./internal/vaultShared.js"
+import type { SharedCase } from "./internal/vaultShared.js"
 
 export type { Case } from "./internal/vaultCase.js"
 export { ConformanceFailure } from "./internal/vaultCase.js"
+export type { SharedCase } from "./internal/vaultShared.js"
 
 const increments = 12
-
-/** Adds one to the number that is stored, as often as it takes. */
-const increment = (vault: Vault.Service, key: string): Effect.Effect<void, VaultError> =>
-  Effect.flatMap(vault.get(key), (entry) => {
-    const next = secret(String(1 + Number(Option.match(entry, { onNone: () => 0, onSome: text }))))
-    const write = vault.compareAndSet(key, Option.map(entry, ({ version }) => version), next)
-    return Effect.zipRight(Effect.yieldNow(), write)
-  }).pipe(Effect.retry({ while: (error) => error._tag === "Conflict" }), Effect.asVoid)
 
 const reading: ReadonlyArray<Case> = [
   define(
     "a missing key is None, not an error",
     () => true,
     (vault) => expectValue(vault, "conformance/never written", undefined)
-  ),
-  define(
-    "an empty key is Unsupported",
-    () => true,
-    (vault) => expectError(vault.get(""), "Unsupported", "get")
-  ),
-  define(
-    "a key of 513 characters is Unsupported",
-    () => true,
-    (vault) => expectError(vault.get("x".repeat(513)), "Unsupported", "get")
   ),
   define("a read-only vault refuses every write as Unsupported", readOnly, (vault) =>
     Effect.all([
@@ -218,34 +207,6 @@ const comparingCases: ReadonlyArray<Case> = [
     ], { discard: true }))
 ]
 
-const listingCases: ReadonlyArray<Case> = [
-  define("list gives exactly the keys with the prefix", listing, (vault) => {
-    const keys = ["list/one", "list/two", "list%", "LIST/one", `list/${"y".repeat(480)}`].map((key) =>
-      `conformance/${key}`
-    )
-    return Effect.gen(function*() {
-      yield* Effect.forEach(keys, (key) => vault.set(key, secret("v")))
-      const found = Array.from(yield* vault.list("conformance/list/")).sort()
-      const expected = keys.filter((key) => key.startsWith("conformance/list/")).sort()
-      yield* expect(
-        JSON.stringify(found) === JSON.stringify(expected),
-        "list must give exactly the keys with the prefix"
-      )
-    }).pipe(Effect.ensuring(Effect.forEach(keys, (key) => Effect.ignore(vault.remove(key)))))
-  }),
-  onKey("list knows what was removed", listing, (vault, key) =>
-    Effect.gen(function*() {
-      yield* vault.set(key, secret("v"))
-      yield* vault.remove(key)
-      yield* expect(!(yield* vault.list(key)).includes(key), "list must not give a key that was removed")
-    })),
-  define(
-    "without listing, list is Unsupported",
-    ({ list }) => !list,
-    (vault) => expectError(vault.list(""), "Unsupported", "list")
-  )
-]
-
 /**
  * Every case of the contract. Register each with your test runner, under a `Vault` layer of your backend; a
  * case that does not apply to its capabilities succeeds at once, and `applies` lets you report it as skipped.
@@ -255,6 +216,7 @@ const listingCases: ReadonlyArray<Case> = [
  */
 export const cases: ReadonlyArray<Case> = [
   ...reading,
+  ...boundCases,
   ...writing,
   ...comparingCases,
   ...listingCases,
@@ -262,3 +224,13 @@ export const cases: ReadonlyArray<Case> = [
   ...racingCases,
   ...announcingCases
 ]
+
+/**
+ * Every promise that vaults over the same records make each other: what a capability that is `shared` means.
+ * `run` takes an effect that opens one vault at a time, always over the same records. The two live in one
+ * process, so what a backend shares among all its vaults there is not put to the test.
+ *
+ * @since 0.1.0
+ * @category suite
+ */
+export const sharedCases: ReadonlyArray<SharedCase> = Shared.sharedCases

@@ -14,11 +14,15 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { Misconfigured } from "../TokenError.js"
 import { freshId } from "./internal/freshId.js"
 import * as Vault from "./Vault.js"
@@ -64,6 +68,11 @@ export interface Rung<out E = never, out R = never> {
    * secrets in files.
    */
   readonly fallThrough?: ReadonlyArray<"Locked" | "Denied" | "Unreachable"> | undefined
+  /**
+   * How long it may take to find out; then it is `Unreachable`. Default 10 seconds; give it more where a person
+   * has to answer a prompt.
+   */
+  readonly timeLimit?: Duration.DurationInput | undefined
 }
 
 /**
@@ -116,7 +125,8 @@ type ContextOf<R extends Rungs> = Effect.Effect.Context<R[number]["make"]>
 
 /**
  * The first vault that is available. A rung that is locked, refuses or fails ends the search with its own
- * error, unless its `fallThrough` names that; one that can't be made ends it too. When all are skipped the
+ * error, unless its `fallThrough` names that; one that can't be made ends it too. What a rung that is not taken has
+ * opened is closed at once. When all are skipped the
  * error is `Misconfigured` and lists each with its reason and what to do about it.
  *
  * @since 0.1.0
@@ -147,13 +157,49 @@ const climb = <E, R>(
     return yield* noneOf(skipped)
   })
 
-const tryRung = <E, R>(rung: Rung<E, R>) =>
+type Found = Unavailable | { readonly _tag: "Taken"; readonly vault: Vault.Service }
+
+/** What the rung opens lives as long as the ladder's scope if it is taken, and is closed at once if not. */
+const tryRung = <E, R>(rung: Rung<E, R>): Effect.Effect<Found, E, R> =>
+  Effect.acquireUseRelease(
+    scopeOfRung,
+    (scope) => Scope.extend(inTime(rung), scope),
+    (scope, exit) =>
+      Exit.isSuccess(exit) && exit.value._tag === "Taken" ? Effect.void : Scope.close(scope, exit)
+  )
+
+/** Without a scope around them no rung needs one. */
+const scopeOfRung: Effect.Effect<Scope.CloseableScope> = Effect.flatMap(
+  Effect.serviceOption(Scope.Scope),
+  Option.match({
+    onNone: () => Scope.make(),
+    onSome: (scope) => Scope.fork(scope, ExecutionStrategy.sequential)
+  })
+)
+
+const inTime = <E, R>(rung: Rung<E, R>): Effect.Effect<Found, E, R> =>
+  find(rung).pipe(
+    Effect.disconnect,
+    Effect.timeoutTo({
+      duration: rung.timeLimit ?? "10 seconds",
+      onSuccess: (found): Found => found,
+      onTimeout: () => silent
+    })
+  )
+
+const silent: Unavailable = {
+  _tag: "Unreachable",
+  detail: "it did not answer in time",
+  hint: "See whether it works and waits for nobody, or give it more time."
+}
+
+const find = <E, R>(rung: Rung<E, R>): Effect.Effect<Found, E, R> =>
   Effect.gen(function*() {
     const probed = rung.probe === undefined ? undefined : yield* rung.probe
     if (probed !== undefined && probed._tag !== "Available") return probed
     const vault = yield* rung.make
     const found = probed ?? (yield* tryOut(vault))
-    return found._tag === "Available" ? { _tag: "Taken" as const, vault } : found
+    return found._tag === "Available" ? { _tag: "Taken", vault } : found
   })
 
 const warn = ({ skipped, taken }: Report): Effect.Effect<void> =>
@@ -195,17 +241,22 @@ const noneOf = (skipped: ReadonlyArray<Skipped>): Misconfigured =>
 export const tryOut = (vault: Vault.Service): Effect.Effect<Availability> =>
   Effect.flatMap(freshId, (id) =>
     vault.capabilities.writable
-      ? writeAndRead(vault, `effect-credentials/probe/${id}`)
+      ? writeAndRead(vault, `effect-credentials/probe/${id}`, Redacted.make(`without meaning ${id}`))
       : Effect.as(vault.get("effect-credentials/probe"), available)).pipe(
       Effect.catchAll((error) => Effect.succeed(unavailable(error)))
     )
 
 const available: Availability = { _tag: "Available" }
 
-const writeAndRead = (vault: Vault.Service, key: string): Effect.Effect<Availability, VaultError> =>
-  vault.set(key, Redacted.make("probe")).pipe(
+const writeAndRead = (
+  vault: Vault.Service,
+  key: string,
+  value: Redacted.Redacted<string>
+): Effect.Effect<Availability, VaultError> =>
+  vault.set(key, value).pipe(
     Effect.zipRight(vault.get(key)),
-    Effect.map((entry) => Option.isSome(entry) ? available : forgetful),
+    Effect.map((entry) => Option.exists(entry, (found) => Equal.equals(found.value, value))),
+    Effect.map((isThere) => isThere ? available : forgetful),
     Effect.ensuring(Effect.ignore(vault.remove(key)))
   )
 

@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import { Misconfigured } from "../TokenError.js"
 import type * as Uri from "./internal/uri.js"
 import { VaultUri } from "./internal/uri.js"
-import { grammarOf, parse } from "./internal/uriParse.js"
+import { grammarOf, parse, reread } from "./internal/uriParse.js"
 import type * as Vault from "./Vault.js"
 import type { VaultError } from "./VaultError.js"
 
@@ -47,7 +47,8 @@ export type Requirements<Schemes extends ReadonlyArray<Scheme<unknown>>> = Exclu
 export interface Service {
   readonly schemes: ReadonlyArray<Scheme<Scope.Scope>>
   /**
-   * The vault that the URI names; it lives as long as the scope. A scheme that isn't here is `Misconfigured`.
+   * The vault that the URI names; it lives as long as the scope. A scheme that isn't here is `Misconfigured`,
+   * and so is a URI that does not keep to its grammar here, whatever grammar it was parsed by.
    */
   readonly open: (
     uri: string | Redacted.Redacted<string> | Uri.VaultUri
@@ -101,7 +102,7 @@ const openWith = (
   input: string | Redacted.Redacted<string> | Uri.VaultUri
 ): Effect.Effect<Vault.Service, Misconfigured | VaultError, Scope.Scope> =>
   Effect.gen(function*() {
-    const uri = input instanceof VaultUri ? input : yield* parse(input, schemes)
+    const uri = yield* input instanceof VaultUri ? reread(input, schemes) : parse(input, schemes)
     const scheme = yield* grammarOf(uri.scheme, schemes)
     return yield* scheme.open(uri)
   })

@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as EncryptedVault from "effect-credentials/vault/EncryptedVault"
 import * as EncryptionKey from "effect-credentials/vault/EncryptionKey"
 import * as MemoryVault from "effect-credentials/vault/MemoryVault"
+import * as PassphraseKey from "effect-credentials/vault/PassphraseKey"
 import * as Persisted from "effect-credentials/vault/Persisted"
 import * as Vault from "effect-credentials/vault/Vault"
 import { Unreachable } from "effect-credentials/vault/VaultError"
@@ -61,7 +62,7 @@ describe("what is stored", () => {
   it.scoped("is no plain text on the disk, in any file, after any write", () =>
     Effect.gen(function*() {
       const { directory, file, vault: files } = yield* temporary
-      const key = yield* EncryptionKey.fromPassphrase({
+      const key = yield* PassphraseKey.make({
         passphrase: Redacted.make("the-passphrase"),
         vault: files,
         cost: 14
@@ -328,7 +329,7 @@ describe("what passes through", () => {
     Effect.gen(function*() {
       const { below } = yield* world
       const passphrase = Redacted.make("correct horse")
-      const key = yield* EncryptionKey.fromPassphrase({ passphrase, vault: below, cost: 14 })
+      const key = yield* PassphraseKey.make({ passphrase, vault: below, cost: 14 })
       const vault = yield* EncryptedVault.make(below, { keys: [key], migrate: true })
       const [reserved = ""] = yield* below.list("")
       expect(reserved).toBe("effect-credentials/encryption/passphrase/default")
@@ -343,7 +344,7 @@ describe("what passes through", () => {
       ) {
         expect((yield* failure(Effect.asVoid(touch))).tag).toBe("Unsupported")
       }
-      const same = yield* EncryptionKey.fromPassphrase({ passphrase, vault: below })
+      const same = yield* PassphraseKey.make({ passphrase, vault: below })
       expect(same.id).toBe(key.id)
     }))
 })

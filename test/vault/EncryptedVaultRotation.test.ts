@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as EncryptedVault from "effect-credentials/vault/EncryptedVault"
 import * as EncryptionKey from "effect-credentials/vault/EncryptionKey"
 import * as MemoryVault from "effect-credentials/vault/MemoryVault"
+import * as PassphraseKey from "effect-credentials/vault/PassphraseKey"
 import type * as Vault from "effect-credentials/vault/Vault"
 import { Unreachable, Unsupported } from "effect-credentials/vault/VaultError"
 import * as Effect from "effect/Effect"
@@ -172,7 +173,7 @@ describe("rotate", () => {
       const below = yield* MemoryVault.make()
       const key = yield* EncryptionKey.fromVault({ vault: below, key: "odd place" })
       const passphrase = Redacted.make("correct horse")
-      yield* EncryptionKey.fromPassphrase({ passphrase, vault: below, cost: 14 })
+      yield* PassphraseKey.make({ passphrase, vault: below, cost: 14 })
       const stored = yield* Effect.flatMap(below.list(""), Effect.forEach(below.get))
       const vault = yield* EncryptedVault.make(below, { keys: [key], migrate: true })
       const { failed, rewritten } = yield* vault.rotate("")

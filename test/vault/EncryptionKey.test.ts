@@ -4,6 +4,7 @@ import * as MemoryVault from "effect-credentials/vault/MemoryVault"
 import type * as Vault from "effect-credentials/vault/Vault"
 import { Locked, Unsupported } from "effect-credentials/vault/VaultError"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
@@ -13,7 +14,6 @@ import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import { inspect } from "node:util"
 import { platform, temporary } from "./temporary.js"
 
 const counting = Uint8Array.from({ length: 32 }, (_, index) => index)
@@ -59,136 +59,6 @@ it.effect("generate gives another key each time", () =>
     expect(new Set(keys.map(({ id }) => id)).size).toBe(10)
   }))
 
-const passphrase = Redacted.make("correct horse")
-const reserved = "effect-credentials/encryption/passphrase/default"
-const cost = 14
-
-describe("fromPassphrase", () => {
-  it.effect("gives the same key for the same passphrase, in whatever normal form", () =>
-    Effect.gen(function*() {
-      const vault = yield* MemoryVault.make()
-      const composed = Redacted.make("caf\u00e9 ")
-      const first = yield* EncryptionKey.fromPassphrase({ passphrase: composed, vault, cost })
-      const again = yield* EncryptionKey.fromPassphrase({ passphrase: Redacted.make("cafe\u0301 "), vault })
-      expect(again.id).toBe(first.id)
-      const elsewhere = yield* MemoryVault.make()
-      const salted = yield* EncryptionKey.fromPassphrase({ passphrase: composed, vault: elsewhere, cost })
-      expect(salted.id).not.toBe(first.id)
-    }))
-
-  it.effect("stores what it needs and nothing of the passphrase", () =>
-    Effect.gen(function*() {
-      const vault = yield* MemoryVault.make()
-      const { id } = yield* EncryptionKey.fromPassphrase({ passphrase, vault, cost })
-      const stored = Redacted.value(Option.getOrThrow(yield* vault.get(reserved)).value)
-      expect(JSON.parse(stored)).toEqual({
-        format: "effect-credentials/encryption-passphrase",
-        version: 1,
-        cost: 14,
-        blocks: 8,
-        lanes: 1,
-        salt: expect.stringMatching(/^[\w-]{22}$/),
-        id
-      })
-    }))
-
-  it.effect("takes 128 MiB unless told otherwise", () =>
-    Effect.gen(function*() {
-      const vault = yield* MemoryVault.make()
-      yield* EncryptionKey.fromPassphrase({ passphrase, vault })
-      const stored = Redacted.value(Option.getOrThrow(yield* vault.get(reserved)).value)
-      expect(JSON.parse(stored).cost).toBe(17)
-    }))
-
-  it.effect("another passphrase is Denied, and changes nothing", () =>
-    Effect.gen(function*() {
-      const vault = yield* MemoryVault.make()
-      yield* EncryptionKey.fromPassphrase({ passphrase, vault, cost })
-      const before = yield* vault.get(reserved)
-      for (const wrong of ["correct horsf", "correct horse ", "Correct horse"]) {
-        const error = yield* Effect.flip(
-          EncryptionKey.fromPassphrase({ passphrase: Redacted.make(wrong), vault })
-        )
-        expect(error._tag).toBe("Denied")
-        expect(inspect(error)).not.toContain(wrong)
-      }
-      expect(yield* vault.get(reserved)).toEqual(before)
-    }))
-
-  it.effect("another name keeps another passphrase beside it", () =>
-    Effect.gen(function*() {
-      const vault = yield* MemoryVault.make()
-      const one = yield* EncryptionKey.fromPassphrase({ passphrase, vault, cost })
-      const other = yield* EncryptionKey.fromPassphrase({
-        passphrase: Redacted.make("battery staple"),
-        name: "2031",
-        vault,
-        cost
-      })
-      expect(other.id).not.toBe(one.id)
-      expect((yield* EncryptionKey.fromPassphrase({ passphrase, vault })).id).toBe(one.id)
-    }))
-
-  it.effect("refuses options that can't be meant", () =>
-    Effect.gen(function*() {
-      const vault = yield* MemoryVault.make()
-      const reasonOf = (options: Partial<EncryptionKey.PassphraseOptions>) =>
-        Effect.map(
-          Effect.flip(EncryptionKey.fromPassphrase({ passphrase, vault, ...options })),
-          (error) => error._tag === "Misconfigured" ? error.reason : error._tag
-        )
-      for (const blank of ["", " ", "\n\t"]) {
-        expect(yield* reasonOf({ passphrase: Redacted.make(blank) })).toBe("EmptySecret")
-      }
-      expect(yield* reasonOf({ passphrase: Redacted.make("x".repeat(4097)) })).toBe("InvalidSecret")
-      for (const cost of [0, 13, 19, 14.5, Number.NaN, Number.POSITIVE_INFINITY]) {
-        expect(yield* reasonOf({ cost })).toBe("InvalidOption")
-      }
-      for (const name of ["", "x".repeat(101)]) expect(yield* reasonOf({ name })).toBe("InvalidOption")
-      expect(yield* vault.list("")).toEqual([])
-    }))
-
-  it.effect("a damaged or hostile record is Corrupt at once, and stays", () =>
-    Effect.gen(function*() {
-      const vault = yield* MemoryVault.make()
-      yield* EncryptionKey.fromPassphrase({ passphrase, vault, cost })
-      const record = JSON.parse(Redacted.value(Option.getOrThrow(yield* vault.get(reserved)).value))
-      const texts = [
-        "",
-        "{}",
-        "x".repeat(100_000),
-        ...[
-          { cost: 13 },
-          { cost: 19 },
-          { cost: 40 },
-          { cost: 1e9 },
-          { cost: -1 },
-          { cost: "14" },
-          { cost: 14.5 },
-          { blocks: 1_000_000 },
-          { lanes: 1_000_000 },
-          { salt: "" },
-          { salt: "A".repeat(21) },
-          { salt: "A".repeat(23) },
-          { salt: `${"A".repeat(21)}B` },
-          { salt: "=".repeat(22) },
-          { id: "" },
-          { id: record.id.toUpperCase().padEnd(17, "A") },
-          { version: 2 },
-          { format: "effect-credentials/encryption-key" }
-        ].map((change) => JSON.stringify({ ...record, ...change }))
-      ]
-      for (const text of texts) {
-        yield* vault.set(reserved, Redacted.make(text))
-        const error = yield* Effect.flip(EncryptionKey.fromPassphrase({ passphrase, vault }))
-        expect([text.slice(0, 200), error._tag]).toEqual([text.slice(0, 200), "Corrupt"])
-        expect(Redacted.value(Option.getOrThrow(yield* vault.get(reserved)).value)).toBe(text)
-      }
-      yield* vault.set(reserved, Redacted.make(JSON.stringify({ ...record, salt: "A".repeat(22) })))
-      expect((yield* Effect.flip(EncryptionKey.fromPassphrase({ passphrase, vault })))._tag).toBe("Denied")
-    }))
-})
-
 /** What another process has: the same records, and nothing in common in memory. */
 const elsewhere = (vault: Vault.Service): Vault.Service => ({
   ...vault,
@@ -220,11 +90,11 @@ const barrier = Effect.map(Deferred.make<void>(), (isOpen) => {
 })
 
 /** Runs it while the virtual clock goes on. */
-const passing = <A, E>(self: Effect.Effect<A, E>) =>
+const passing = <A, E>(self: Effect.Effect<A, E>, step = 10) =>
   Effect.gen(function*() {
     const fiber = yield* Effect.fork(self)
     yield* Effect.replicateEffect(
-      Effect.zipRight(TestClock.adjust("10 millis"), Effect.promise(() => new Promise(setImmediate))),
+      Effect.zipRight(TestClock.adjust(step), Effect.promise(() => new Promise(setImmediate))),
       250
     )
     return yield* Fiber.join(fiber)
@@ -329,6 +199,66 @@ describe("fromVault", () => {
         expect(third.id).toBe(keys[0]?.id)
       }))
   }
+
+  const alone = { compareAndSet: "process", lease: "none" } as const
+
+  it.effect("two processes whose writes a prompt holds up end with one key", () =>
+    Effect.gen(function*() {
+      const memory = yield* MemoryVault.make()
+      const bothHaveLooked = yield* barrier
+      const processOf = (prompt: number): Vault.Service => {
+        let looks = 0
+        return {
+          ...elsewhere(memory),
+          capabilities: { ...memory.capabilities, ...alone },
+          get: (key) => Effect.zipLeft(memory.get(key), looks++ === 0 ? bothHaveLooked : Effect.void),
+          compareAndSet: (key, _, value) => Effect.delay(memory.set(key, value), prompt)
+        }
+      }
+      const keys = yield* passing(
+        Effect.all(
+          [3_000, 8_000].map((prompt) => EncryptionKey.fromVault({ vault: processOf(prompt) })),
+          { concurrency: "unbounded" }
+        ),
+        200
+      )
+      const later = yield* EncryptionKey.fromVault({ vault: elsewhere(memory) })
+      expect(keys.map(({ id }) => id)).toEqual([later.id, later.id])
+    }))
+
+  it.effect("a key that was just made is not used before two reads agree, however slow they are", () =>
+    Effect.gen(function*() {
+      const memory = yield* MemoryVault.make()
+      let reads = 0
+      const vault: Vault.Service = {
+        ...elsewhere(memory),
+        capabilities: { ...memory.capabilities, ...alone },
+        get: (key) => Effect.delay(memory.get(key), ++reads === 3 ? 4_000 : 10)
+      }
+      const [lasted, made] = yield* passing(Effect.timed(EncryptionKey.fromVault({ vault })), 100)
+      // Two quick reads, a second, a slow read, twice as long as that, a quick read.
+      expect([reads, Duration.toSeconds(lasted)]).toEqual([4, expect.closeTo(13, 0)])
+      const [again] = yield* Effect.timed(EncryptionKey.fromVault({ vault: elsewhere(memory) }))
+      expect([Duration.toMillis(again), made.id]).toEqual([0, expect.any(String)])
+    }))
+
+  it.effect("a key that others replace again and again is not used", () =>
+    Effect.gen(function*() {
+      const memory = yield* MemoryVault.make()
+      const replaced = Effect.gen(function*() {
+        const other = yield* MemoryVault.make()
+        yield* EncryptionKey.fromVault({ vault: other })
+        return yield* other.get("effect-credentials/encryption/key")
+      }).pipe(Effect.orDie)
+      let reads = 0
+      const vault: Vault.Service = {
+        ...memory,
+        capabilities: { ...memory.capabilities, ...alone },
+        get: (key) => Effect.suspend(() => ++reads === 1 ? memory.get(key) : replaced)
+      }
+      const error = yield* passing(Effect.flip(EncryptionKey.fromVault({ vault })), 100)
+      expect([error._tag, error.message]).toEqual(["Unreachable", expect.stringContaining("again and again")])
+    }))
 
   it.effect.prop(
     "anything else under that name is Corrupt, and is never replaced",

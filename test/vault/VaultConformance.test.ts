@@ -20,6 +20,47 @@ const announced = "changes tells that it listens, and then of every kind of writ
 const takenOver = "a lease of an owner without signs of life is taken over after its term"
 const keptAlive = "a lease lives on for many terms while its owner does"
 
+const hostileKeys = "hostile keys are different keys"
+const hostileValues = "hostile values come back unchanged"
+const emptyKey = "an empty key is Unsupported"
+const longKey = "a key of 513 characters is Unsupported"
+const largest = "a value of the declared length comes back whole"
+const listed = "list gives exactly the keys with the prefix"
+const goesOn = "changes goes on telling"
+const shownNowhere = "no error shows a value"
+
+/** What UTF-8 makes of a text: lone surrogates are replaced. */
+const wellFormed = (text: string) => new TextDecoder().decode(new TextEncoder().encode(text))
+const texts = (change: (text: string) => string): Break => (vault) => ({
+  set: (key, value) => vault.set(key, Redacted.make(change(Redacted.value(value))))
+})
+const onceSaid = <A>(error: (shown: string) => A) => (vault: Vault.Service): Partial<Vault.Service> => ({
+  set: (key, value) =>
+    Effect.mapError(vault.set(key, value), (wrong) => Object.assign(wrong, error(Redacted.value(value))))
+})
+/** A pattern as `LIKE` and a shell have them. */
+const matches = (pattern: RegExp, by: string) => (vault: Vault.Service): Partial<Vault.Service> => ({
+  list: (prefix) =>
+    Effect.map(vault.list(""), (keys) => {
+      const literal = prefix.replace(/[\\^$*+?.()|[\]{}%]/g, (one) => pattern.test(one) ? by : `\\${one}`)
+      return keys.filter((key) => new RegExp(`^${literal}`, "s").test(key))
+    })
+})
+/** A method that does not look at the key. */
+const careless = (method: "set" | "remove" | "compareAndSet" | "lease"): Break => (vault) => {
+  const key = (text: string) => text.length > 0 && text.length <= 512 ? text : "instead"
+  switch (method) {
+    case "set":
+      return { set: (text, value) => vault.set(key(text), value) }
+    case "remove":
+      return { remove: (text, options) => vault.remove(key(text), options) }
+    case "compareAndSet":
+      return { compareAndSet: (text, expected, value) => vault.compareAndSet(key(text), expected, value) }
+    case "lease":
+      return { lease: (text, options) => vault.lease(key(text), options) }
+  }
+}
+
 const failsAfter = (end: number) =>
   Effect.flatMap(Clock.currentTimeMillis, (now) =>
     now < end
@@ -198,7 +239,48 @@ const broken: ReadonlyArray<Broken> = [
   ],
   ["signs of life change nothing", keptAlive, leased(() => ({ extend: () => Effect.succeed(true) }))],
   ["signs of life are refused", keptAlive, leased(() => ({ extend: () => Effect.succeed(false) }))],
-  ["any key is taken", "an empty key is Unsupported", () => ({ get: () => Effect.succeedNone })],
+  ["any key is taken", emptyKey, () => ({ get: () => Effect.succeedNone })],
+  ...(["set", "remove", "compareAndSet", "lease"] as const).flatMap((method): ReadonlyArray<Broken> => [
+    [`${method} takes an empty key`, emptyKey, careless(method)],
+    [`${method} takes too long a key`, longKey, careless(method)]
+  ]),
+  ["changes takes an empty key", emptyKey, (vault) => ({ changes: () => vault.changes("any") })],
+  ["keys lose halves of pairs", hostileKeys, (vault) => ({
+    get: (key) => vault.get(wellFormed(key)),
+    set: (key, value) => vault.set(wellFormed(key), value)
+  })],
+  ["values lose halves of pairs", hostileValues, texts(wellFormed)],
+  ["large values are cut", largest, texts((text) => text.slice(0, 300_000))],
+  ["large values are cut by a byte", largest, texts((text) => text.slice(0, 1024 * 1024 - 1))],
+  ["large values are dropped", largest, (vault) => ({
+    set: (key, value) => Redacted.value(value).length > 400_000 ? Effect.succeed("1") : vault.set(key, value)
+  })],
+  ["list is cut", listed, (vault) => ({
+    list: (prefix) => Effect.map(vault.list(prefix), (keys) => keys.slice(0, 25))
+  })],
+  ["list gives a key twice", listed, (vault) => ({
+    list: (prefix) => Effect.map(vault.list(prefix), (keys) => [...keys, ...keys.slice(0, 1)])
+  })],
+  ["list drops keys beyond ASCII", listed, (vault) => ({
+    list: (prefix) => Effect.map(vault.list(prefix), (keys) => keys.filter((key) => /^[ -~]*$/.test(key)))
+  })],
+  ["list takes * for a pattern", listed, matches(/\*/, ".*")],
+  ["list takes ? for a pattern", listed, matches(/\?/, ".")],
+  ["list takes % for a pattern", listed, matches(/%/, ".*")],
+  ["list takes . for a pattern", listed, matches(/\./, ".")],
+  ["list takes _ for a pattern", listed, (vault) => ({
+    list: (prefix) =>
+      Effect.map(
+        vault.list(""),
+        (keys) => keys.filter((key) => [...prefix].every((one, index) => one === "_" || key[index] === one))
+      )
+  })],
+  ["an error has the value in its detail", shownNowhere, onceSaid((detail) => ({ detail }))],
+  ["an error has the value in a cause", shownNowhere, onceSaid((text) => ({ cause: new Error(text) }))],
+  ["an error has the value in a field", shownNowhere, onceSaid((text) => ({ asked: { with: [text] } }))],
+  ["changes goes deaf after some elements", goesOn, (vault) => ({
+    changes: (key) => Stream.concat(Stream.take(vault.changes(key), 9), Stream.never)
+  })],
   ["changes waits for a write", announced, (vault) => ({
     changes: (key) => Stream.drop(vault.changes(key), 1)
   })],
@@ -238,4 +320,62 @@ describe("the suite is content with a sound vault whose leases have terms", () =
       () => Effect.map(run(name, leased(() => ({}))), (result) => expect(result._tag).toBe("Right"))
     )
   }
+})
+
+/** Two vaults of which the second is not sound, and a case that must notice. */
+const apart: ReadonlyArray<readonly [what: string, noticed: string, break_: Break]> = [
+  ["sees nothing of the other", "what one vault writes, the other reads", () => ({
+    get: () => Effect.succeedNone
+  })],
+  ["lists nothing of the other", "what one vault writes, the other reads", () => ({
+    list: () => Effect.succeed([])
+  })],
+  ["has versions of its own", "what one vault writes, the other reads", (vault) => ({
+    get: (key) =>
+      Effect.map(vault.get(key), Option.map((entry) => ({ ...entry, version: `my ${entry.version}` })))
+  })],
+  ["looks first and writes later", "compareAndSet of two vaults loses no update", (vault) => ({
+    compareAndSet: (key, _, value) => Effect.zipRight(Effect.yieldNow(), vault.set(key, value))
+  })],
+  ["has leases of its own", "a lease of one vault excludes the other", (vault) => ({
+    lease: (key, options) => vault.lease(`my ${key}`, options)
+  })],
+  ["has fences of its own", "a lease of one vault excludes the other", (vault) => ({
+    lease: (key, options) => Effect.map(vault.lease(key, options), (lease) => ({ ...lease, fence: 1 }))
+  })],
+  ["hears nothing of the other", "changes of one vault tells of writes of the other", () => ({
+    changes: () => Stream.concat(Stream.void, Stream.never)
+  })]
+]
+
+const together = (name: string, break_: Break) =>
+  Effect.gen(function*() {
+    const memory = yield* MemoryVault.make()
+    const all = { compareAndSet: "shared", lease: "shared", announce: "shared" } as const
+    const sound: Vault.Service = { ...memory, capabilities: { ...memory.capabilities, ...all } }
+    let opened = 0
+    const open = Effect.sync(() => ++opened === 2 ? { ...sound, ...break_(sound) } : sound)
+    const found = VaultConformance.sharedCases.find((one) => one.name === name)
+    return yield* Effect.either(found?.run(open) ?? Effect.die(`no case ${name}`))
+  })
+
+describe.concurrent("the suite notices two vaults of which one", () => {
+  for (const [what, noticed, break_] of apart) {
+    it.live(
+      what,
+      () => Effect.map(together(noticed, break_), (result) => expect(result._tag).toBe("Left")),
+      30_000
+    )
+  }
+})
+
+describe.concurrent("the suite is content with two sound vaults, so far as", () => {
+  for (const { name } of VaultConformance.sharedCases) {
+    it.live(name, () => Effect.map(together(name, () => ({})), (result) => expect(result._tag).toBe("Right")))
+  }
+})
+
+it("the cases that need CrashPoint are known", () => {
+  const named = VaultConformance.cases.filter(({ simulatesDeath }) => simulatesDeath)
+  expect(named.map(({ name }) => name)).toEqual([takenOver])
 })

@@ -6,8 +6,11 @@ import * as Vault from "effect-credentials/vault/Vault"
 import { Corrupt, Denied, Locked, Unreachable, Unsupported } from "effect-credentials/vault/VaultError"
 import * as VaultLadder from "effect-credentials/vault/VaultLadder"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as TestClock from "effect/TestClock"
 
 const fields = { vault: "v", action: "set", detail: "the detail", hint: "The hint." } as const
 const rung = (name: string) => ({ name, make: MemoryVault.make({ name }) })
@@ -70,6 +73,70 @@ describe("the ladder", () => {
       assert.strictEqual(error, wrong)
     }))
 
+  const probes: ReadonlyArray<readonly [string, Partial<VaultLadder.Rung>]> = [
+    ["its probe", { probe: Effect.never }],
+    ["its making", { make: Effect.never }],
+    ["a call that can't be interrupted", { probe: Effect.uninterruptible(Effect.never) }],
+    ["a vault that hangs", {
+      make: Effect.map(MemoryVault.make(), (vault) => ({ ...vault, get: () => Effect.never }))
+    }]
+  ]
+  for (const [what, hanging] of probes) {
+    it.effect(
+      `is held up by ${what} for 10 seconds, and stops there unless the rung says so`,
+      () =>
+        Effect.gen(function*() {
+          const one = { ...rung("one"), ...hanging }
+          const stopped = yield* Effect.fork(Effect.flip(VaultLadder.firstAvailable([one, rung("two")])))
+          const passed = yield* Effect.fork(
+            VaultLadder.firstAvailable([{ ...one, fallThrough: ["Unreachable"] }, rung("two")])
+          )
+          yield* TestClock.adjust("9999 millis")
+          assert.deepStrictEqual(yield* Fiber.poll(stopped), Option.none())
+          yield* TestClock.adjust("1 millis")
+          assert.strictEqual((yield* Fiber.join(stopped))._tag, "Unreachable")
+          assert.strictEqual((yield* Fiber.join(passed)).report.taken, "two")
+        }),
+      5_000
+    )
+  }
+
+  it.effect("gives a rung the time that it asks for", () =>
+    Effect.gen(function*() {
+      const slow = { ...rung("one"), probe: Effect.never, timeLimit: "1 minute" } as const
+      const fiber = yield* Effect.fork(Effect.flip(VaultLadder.firstAvailable([slow])))
+      yield* TestClock.adjust("59 seconds")
+      assert.deepStrictEqual(yield* Fiber.poll(fiber), Option.none())
+      yield* TestClock.adjust("1 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "Unreachable")
+    }))
+
+  it.effect("closes at once what it does not take, and keeps what it takes", () =>
+    Effect.gen(function*() {
+      const journal: Array<string> = []
+      const opened = (
+        name: string,
+        break_: Partial<Vault.Service> = {}
+      ): VaultLadder.Rung<never, Scope.Scope> => ({
+        name,
+        make: Effect.acquireRelease(
+          Effect.map(MemoryVault.make({ name }), (vault) => ({ ...vault, ...break_ })),
+          () => Effect.sync(() => journal.push(`close ${name}`))
+        )
+      })
+      const absent = { set: () => Effect.fail(new Unsupported(fields)) }
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { report } = yield* VaultLadder.firstAvailable([opened("one", absent), opened("two")])
+        assert.deepStrictEqual([report.taken, journal], ["two", ["close one"]])
+      }))
+      assert.deepStrictEqual(journal, ["close one", "close two"])
+      const locked = { set: () => Effect.fail(new Locked(fields)) }
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* Effect.flip(VaultLadder.firstAvailable([opened("three", locked)]))
+        assert.include(journal, "close three")
+      }))
+    }))
+
   it.effect("is a layer of the vault and of the report", () =>
     Effect.gen(function*() {
       const vault = yield* Vault.Vault
@@ -111,6 +178,17 @@ describe("a vault is tried out", () => {
         })
       }))
   }
+
+  it.effect("and does not work when it gives back something else", () =>
+    Effect.gen(function*() {
+      const vault = yield* MemoryVault.make()
+      const liar: Vault.Service = {
+        ...vault,
+        get: (key) =>
+          Effect.map(vault.get(key), Option.map((entry) => ({ ...entry, value: Redacted.make("probe") })))
+      }
+      assert.strictEqual((yield* VaultLadder.tryOut(liar))._tag, "Unreachable")
+    }))
 
   it.effect("and does not work when it forgets", () =>
     Effect.gen(function*() {

@@ -184,6 +184,38 @@ describe("a registry", () => {
       expect((yield* VaultUri.open(uri)).name).toBe("A row 1 undefined")
     }).pipe(Effect.provide(custom)))
 
+  const others: ReadonlyArray<readonly [string, Partial<VaultUri.Grammar>, string]> = [
+    ["another form", { form: { _tag: "Path" } }, "shelf:///row"],
+    ["an optional number", { form: { _tag: "Server", database: "OptionalNumber" } }, "shelf://u:4321@row"],
+    ["no name", { form: { _tag: "Nothing" } }, "shelf:"],
+    ["another parameter", { parameters: { size: "Plain" } }, "shelf://row?size=4321"],
+    ["another secret", { parameters: { key: "Secret" } }, "shelf://row?key=4321"],
+    ["a secret that is none here", { parameters: { color: "Secret" } }, "shelf://row?color=4321"]
+  ]
+  for (const [what, grammar, text] of others) {
+    it.scoped(`refuses what was parsed by a grammar with ${what}`, () =>
+      Effect.gen(function*() {
+        const uri = yield* VaultUri.parse(text, { grammars: [{ ...shelf, ...grammar }] })
+        const error = yield* Effect.flip(VaultUri.open(uri))
+        expect([error._tag, error.hint]).toEqual(["Misconfigured", expect.stringContaining(shelf.example)])
+        expect(inspect(error, { depth: 10 })).not.toContain("4321")
+      }).pipe(Effect.provide(custom)))
+  }
+
+  it.scoped("takes for a secret what is one here, whatever it was parsed by", () =>
+    Effect.gen(function*() {
+      const uri = yield* VaultUri.parse("shelf://row?pin=%204", {
+        grammars: [{ ...shelf, parameters: { pin: "Plain" } }]
+      })
+      expect((yield* VaultUri.open(uri)).name).toBe("A row  4 undefined")
+    }).pipe(Effect.provide(custom)))
+
+  it.scoped("takes what was parsed, however long it is when all of it is encoded", () =>
+    Effect.gen(function*() {
+      const uri = yield* VaultUri.parse(`shelf://row/${"$".repeat(4000)}`, { grammars: [shelf] })
+      expect((yield* VaultUri.open(uri)).name).toContain("$".repeat(4000))
+    }).pipe(Effect.provide(custom)))
+
   it.scoped("takes further schemes", () =>
     Effect.gen(function*() {
       expect((yield* VaultUri.open("shelf://row")).name).toBe("B row none undefined")
@@ -270,6 +302,10 @@ describe("what is loaded at once", () => {
       expect(packagesOf(module)).toEqual(["effect"])
     })
   }
+
+  it("PassphraseKey alone needs Node", () => {
+    expect(packagesOf("PassphraseKey")).toEqual(["effect", "node:crypto"])
+  })
 
   it("VaultSchemes needs no package of any vault", () => {
     expect(packagesOf("VaultSchemes")).toEqual(["@effect/platform/Path", "effect"])

@@ -36,6 +36,7 @@ describe("what is understood", () => {
       ["variables", "env://APP_SECRET_", { scheme: "env", path: "APP_SECRET_" }],
       ["a keychain", "keychain://com.example.App", { path: "com.example.App" }],
       ["a keychain with a blank", "keychain://My%20App", { path: "My App" }],
+      ["a keychain with an encoded colon", "keychain://a%3Ab", { path: "a:b" }],
       ["a folder of pass", "pass://apps", { path: "apps" }],
       ["a nested folder of pass", "pass://apps/my%20app/tokens/", { path: "apps/my app/tokens" }],
       ["a database file", "sqlite:///var/lib/app/vault.db", { path: "/var/lib/app/vault.db" }],
@@ -153,6 +154,9 @@ describe("what is refused, and why", () => {
       ["variables with a path", "env://APP_/X", "no path may stand"],
       ["a keychain with a path", "keychain://service/account", "no path may stand"],
       ["a keychain with a password", "keychain://user:secret@service", "neither user nor password"],
+      ["a keychain with a name and a colon", "keychain://u:secret", "neither user nor password"],
+      ["variables with a name and a colon", "env://u:secret", "neither user nor password"],
+      ["a folder with a name and a colon", "pass://u:secret/apps", "neither user nor password"],
       ["a keychain that climbs", "keychain://..", "empty, `.` or `..`"],
       ["pass with dots", "pass://apps/../other", "empty, `.` or `..`"],
       ["pass with encoded dots", "pass://%2e%2e/other", "empty, `.` or `..`"],
@@ -243,6 +247,20 @@ describe("what is shown", () => {
     expect(shownBy(uri)).not.toMatch(/se(%20| )cret/)
   })
 
+  it("parameters that all objects have, where a grammar has them", () => {
+    const grammar: VaultUri.Grammar = {
+      schemes: ["custom"],
+      form: { _tag: "Nothing" },
+      parameters: Object.fromEntries<VaultUri.Parameter>([["constructor", "Plain"], ["toString", "Secret"]]),
+      example: "custom:?constructor=a"
+    }
+    const read = (text: string) => VaultUri.parse(text, { grammars: [grammar] })
+    const uri = Either.getOrThrow(read("custom:?constructor=a&toString=b"))
+    expect([uri.parameters["constructor"], secretOf(uri.secrets["toString"])]).toEqual(["a", "b"])
+    const twice = Either.getOrThrow(Either.flip(read("custom:?constructor=a&constructor=b")))
+    expect(twice.message).toContain("`constructor` twice")
+  })
+
   it("the URL of a driver is whole, but for this library's parameters", () => {
     const url = Redacted.value(parse("redis://us%20er:p%40ss%2F@cache:6379/3?prefix=app").toUrl())
     expect(url).toBe("redis://us%20er:p%40ss%2F@cache:6379/3")
@@ -292,6 +310,7 @@ describe("properties", () => {
         (secret: string) => `redis://cache?${secret}=${secret}`,
         (secret: string) => `redis://cache?password=${secret}`,
         (secret: string) => `keychain://user:${secret}@service`,
+        (secret: string) => `keychain://user:${secret}`,
         (secret: string) => `file://user:${secret}@host/dir`
       )
     },

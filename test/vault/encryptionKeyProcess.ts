@@ -4,6 +4,7 @@
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as EncryptionKey from "effect-credentials/vault/EncryptionKey"
 import * as FileVault from "effect-credentials/vault/FileVault"
+import * as PassphraseKey from "effect-credentials/vault/PassphraseKey"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 
@@ -13,7 +14,7 @@ const program = Effect.gen(function*() {
   const vault = yield* FileVault.make({ directory })
   yield* Effect.sleep(Math.max(0, Number(start) - Date.now()))
   const { id } = yield* kind === "passphrase"
-    ? EncryptionKey.fromPassphrase({ passphrase: Redacted.make("correct horse"), vault, cost: 14 })
+    ? PassphraseKey.make({ passphrase: Redacted.make("correct horse"), vault, cost: 14 })
     : EncryptionKey.fromVault({ vault })
   process.stdout.write(id)
 })

@@ -28,6 +28,8 @@ export interface Case {
   readonly name: string
   /** Whether a vault with these capabilities makes this promise. */
   readonly applies: (capabilities: Vault.Capabilities) => boolean
+  /** Whether it lets an owner of a lease die by way of `CrashPoint`. */
+  readonly simulatesDeath: boolean
   readonly run: Effect.Effect<void, ConformanceFailure | VaultError, Vault.Vault>
 }
 
@@ -36,6 +38,7 @@ export type Check = (vault: Vault.Service) => Effect.Effect<void, ConformanceFai
 export const define = (name: string, applies: Case["applies"], check: Check): Case => ({
   name,
   applies,
+  simulatesDeath: false,
   run: Effect.flatMap(Vault.Vault, (vault) => applies(vault.capabilities) ? check(vault) : Effect.void)
 })
 
@@ -118,3 +121,11 @@ export const versionOf = (
       onSome: (entry) => Effect.succeed(entry.version)
     })
   )
+
+/** Adds one to the number that is stored, as often as it takes. */
+export const increment = (vault: Vault.Service, key: string): Effect.Effect<void, VaultError> =>
+  Effect.flatMap(vault.get(key), (entry) => {
+    const next = secret(String(1 + Number(Option.match(entry, { onNone: () => 0, onSome: text }))))
+    const write = vault.compareAndSet(key, Option.map(entry, ({ version }) => version), next)
+    return Effect.zipRight(Effect.yieldNow(), write)
+  }).pipe(Effect.retry({ while: (error) => error._tag === "Conflict" }), Effect.asVoid)

@@ -27,7 +27,7 @@ import type { Case, Check } from "./vaultCase.js"
 const increments = 20
 
 /** Adds one to the number that is stored: right only if nobody else does it at the same time. */
-const incrementBlindly = (vault: Vault.Service, key: string): Effect.Effect<void, VaultError> =>
+export const incrementBlindly = (vault: Vault.Service, key: string): Effect.Effect<void, VaultError> =>
   Effect.gen(function*() {
     const count = Number((yield* textOf(vault, key)) ?? 0)
     yield* Effect.yieldNow()
@@ -35,7 +35,7 @@ const incrementBlindly = (vault: Vault.Service, key: string): Effect.Effect<void
   })
 
 const briefly = { term: "30 seconds", wait: "50 millis" } as const
-const patiently = { term: "30 seconds", wait: "20 seconds" } as const
+export const patiently = { term: "30 seconds", wait: "20 seconds" } as const
 
 /** A short term for those who die of it, in milliseconds, and a patient wait. */
 const term = 400
@@ -190,7 +190,14 @@ export const leasingCases: ReadonlyArray<Case> = [
       yield* lease.check
     }))),
   define("a lease lives on for many terms while its owner does", leasing, keptAlive),
-  define("a lease of an owner without signs of life is taken over after its term", leasingWidely, takenOver),
+  {
+    ...define(
+      "a lease of an owner without signs of life is taken over after its term",
+      leasingWidely,
+      takenOver
+    ),
+    simulatesDeath: true
+  },
   define("everybody who waits for a lease is served", leasing, allServed),
   define(
     "without leases, lease is Unsupported",

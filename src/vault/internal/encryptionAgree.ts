@@ -1,6 +1,8 @@
 /** One record that all processes agree on, whoever makes it first; and one reading of it a process. */
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as FiberId from "effect/FiberId"
 import { globalValue } from "effect/GlobalValue"
 import * as Option from "effect/Option"
@@ -18,26 +20,27 @@ export const agree = <E>(
   place: Place,
   made: Effect.Effect<Text, E>
 ): Effect.Effect<Text, VaultError | E> =>
-  Effect.flatMap(
-    read(place),
-    Option.match({
+  Effect.flatMap(Effect.timed(read(place)), ([looking, found]) =>
+    Option.match(found, {
       onSome: (found) => Effect.succeed(found),
-      onNone: () => Effect.zipRight(Effect.flatMap(made, (text) => create(place, text)), readBack(place))
-    })
-  )
+      onNone: () => Effect.flatMap(made, (text) => create(place, text, looking))
+    }))
 
 const read = ({ key, vault }: Place): Effect.Effect<Option.Option<Text>, VaultError> =>
   Effect.map(vault.get(key), Option.map(({ value }) => value))
 
-/** Writes where nothing is, by the farthest-reaching means that the vault has. */
-const create = (place: Place, text: Text): Effect.Effect<void, VaultError> => {
+/** Writes where nothing is, by the farthest-reaching means that the vault has, and reads what is there then. */
+const create = (place: Place, text: Text, looking: Duration.Duration): Effect.Effect<Text, VaultError> => {
   const { key, vault } = place
   const { compareAndSet, lease } = vault.capabilities
-  if (compareAndSet === "shared") return put(place, text)
+  if (compareAndSet === "shared") return Effect.zipRight(put(place, text), readBack(place))
   return lease === "none"
-    ? Effect.zipRight(put(place, text), Effect.sleep(settling))
-    : Effect.scoped(
-      Effect.zipRight(vault.lease(key, { term: "30 seconds", wait: "1 minute" }), put(place, text))
+    ? settle(place, text, looking)
+    : Effect.zipRight(
+      Effect.scoped(
+        Effect.zipRight(vault.lease(key, { term: "30 seconds", wait: "1 minute" }), put(place, text))
+      ),
+      readBack(place)
     )
 }
 
@@ -53,10 +56,31 @@ const put = (place: Place, text: Text): Effect.Effect<void, VaultError> => {
 }
 
 /**
- * Where nothing excludes another process, its write may come a moment after ours, if it had looked before.
- * After this time it has written, and both read the same.
+ * Where nothing excludes another process, its write may come after ours, if it had looked before: later by as
+ * long as its calls take, which a prompt can hold up. So what is there counts only when it is still there after
+ * a pause that is long for the slowest call of ours, the last one too.
  */
-const settling = "1 second"
+const settle = (place: Place, text: Text, looking: Duration.Duration): Effect.Effect<Text, VaultError> =>
+  Effect.gen(function*() {
+    const [writing] = yield* Effect.timed(put(place, text))
+    let [slowest, last] = yield* Effect.timed(readBack(place))
+    slowest = Duration.max(slowest, Duration.max(looking, writing))
+    for (let round = 0; round < rounds; round++) {
+      const pause = pauseAfter(slowest)
+      yield* Effect.sleep(pause)
+      const [reading, found] = yield* Effect.timed(readBack(place))
+      slowest = Duration.max(slowest, reading)
+      const isLongEnough = Duration.greaterThanOrEqualTo(pause, pauseAfter(slowest))
+      if (isLongEnough && Equal.equals(found, last)) return found
+      last = found
+    }
+    return yield* unsettled(place)
+  })
+
+const rounds = 5
+
+const pauseAfter = (slowest: Duration.Duration): Duration.Duration =>
+  Duration.max(Duration.seconds(1), Duration.times(slowest, 2))
 
 const readBack = (place: Place): Effect.Effect<Text, VaultError> =>
   Effect.flatMap(
@@ -73,6 +97,14 @@ const vanished = ({ vault }: Place): Unreachable =>
     action: "get",
     detail: "the record that was just written is not there",
     hint: "Check that nothing else empties this vault, and try again."
+  })
+
+const unsettled = ({ vault }: Place): Unreachable =>
+  new Unreachable({
+    vault: vault.name,
+    action: "get",
+    detail: "the record that was just written is replaced again and again, or read too slowly",
+    hint: "Let one program make it, and start the others when it has."
   })
 
 type Failure = VaultError | Misconfigured

@@ -1,5 +1,5 @@
 /**
- * scrypt of the platform; the only place of the encryption that needs Node, and loaded by passphrases only.
+ * scrypt of the platform; the only place of the encryption that needs Node.
  */
 import * as Effect from "effect/Effect"
 import { scrypt } from "node:crypto"

@@ -40,6 +40,13 @@ const noService: Failure = {
   hint: "Start one (on Linux a Secret Service such as gnome-keyring, on a session bus), or use another vault."
 }
 
+/** It was there: who falls to a weaker vault while it is away has secrets in two places. */
+const gone: Failure = {
+  reason: "Failed",
+  detail: "the keychain service, or the bus to it, has gone away",
+  hint: "Start it again, and try again."
+}
+
 const noKeyring: Failure = {
   reason: "Absent",
   detail: "the keychain service has no default keyring",
@@ -97,11 +104,12 @@ const known: ReadonlyArray<readonly [RegExp, Failure]> = [
   [/platform limit/, tooLong],
   [/ambiguous|more than one|not valid utf-?8|utf-?16/, ambiguous],
   [/no result found|default keychain could not be found/, noKeyring],
+  [/disconnected|connection (?:refused|reset|closed)|broken pipe/, gone],
   [
     /failed to connect|not provided by any|serviceunknown|namehasnoowner|no secret service provider/,
     noService
   ],
-  [/disconnected|no such file|connection refused|no_such_logon_session|using x11/, noService]
+  [/no such file|no_such_logon_session|using x11/, noService]
 ]
 
 /** What the binding rejected with. */

@@ -18,9 +18,27 @@ const maxLength = 4096
 export const parse = (
   input: string | Redacted.Redacted<string>,
   grammars: ReadonlyArray<Grammar>
-): Parsed<VaultUri> =>
+): Parsed<VaultUri> => Either.flatMap(checkText(plain(input)), (text) => understand(text, grammars))
+
+const plain = (input: string | Redacted.Redacted<string>): string =>
+  Redacted.isRedacted(input) ? Redacted.value(input) : input
+
+/**
+ * The same URI as these grammars have it: another one of the same scheme may have another form, and other
+ * parameters.
+ */
+export const reread = (uri: VaultUri, grammars: ReadonlyArray<Grammar>): Parsed<VaultUri> =>
   Either.gen(function*() {
-    const text = yield* checkText(Redacted.isRedacted(input) ? Redacted.value(input) : input)
+    const read = yield* understand(plain(uri.toUrl(...Object.keys(uri.parameters))), grammars)
+    const grammar = yield* grammarOf(uri.scheme, grammars)
+    const isSecret = (name: string) =>
+      Object.hasOwn(grammar.parameters, name) && grammar.parameters[name] === "Secret"
+    if (!Object.keys(uri.secrets).every(isSecret)) return yield* wrong(whichParameters(grammar), grammar)
+    return new VaultUri(grammar.form._tag, { ...read, secrets: { ...read.secrets, ...uri.secrets } })
+  })
+
+const understand = (text: string, grammars: ReadonlyArray<Grammar>): Parsed<VaultUri> =>
+  Either.gen(function*() {
     const raw = yield* split(text, grammars)
     const grammar = yield* grammarOf(raw.scheme, grammars)
     if (raw.fragment !== undefined) return yield* wrong("it has a `#` outside of percent-encoding", grammar)
@@ -106,7 +124,7 @@ const pathOf = (raw: Raw, grammar: Grammar): Parsed<string> => {
 
 const nameOf = (raw: Raw, nested: boolean, grammar: Grammar): Parsed<string> => {
   if (raw.authority === undefined) return wrong("it has no two slashes before a name", grammar)
-  if (raw.authority.includes("@")) return wrong("it may have neither user nor password", grammar)
+  if (/[@:]/.test(raw.authority)) return wrong("it may have neither user nor password", grammar)
   if (raw.path !== "" && !nested) return wrong("no path may stand after the name", grammar)
   return Either.map(segmentsOf(raw.authority + raw.path, grammar), (segments) => segments.join("/"))
 }
@@ -198,7 +216,9 @@ const parametersOf = (query: string | undefined, grammar: Grammar): Parsed<Param
     for (const [name, text] of (query ?? "").split("&").filter((pair) => pair !== "").map(cut)) {
       const kind = Object.hasOwn(grammar.parameters, name) ? grammar.parameters[name] : undefined
       if (kind === undefined || text === undefined) return yield* wrong(whichParameters(grammar), grammar)
-      if (name in parameters || name in secrets) return yield* wrong(`it has \`${name}\` twice`, grammar)
+      if (Object.hasOwn(parameters, name) || Object.hasOwn(secrets, name)) {
+        return yield* wrong(`it has \`${name}\` twice`, grammar)
+      }
       const value = yield* decode(text, grammar)
       if (Array.isArray(kind) && !kind.includes(value)) return yield* wrong(oneOf(name, kind), grammar)
       if (kind === "Secret") secrets[name] = Redacted.make(value)
