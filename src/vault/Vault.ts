@@ -81,8 +81,9 @@ export interface Lease {
  */
 export interface LeaseOptions {
   /**
-   * How long it may stand without a sign of life of its owner before others may take it over, at least 100
-   * milliseconds. A process that may stop for longer than this, in a debugger for one, can lose it.
+   * How long it may stand without a sign of life of its owner before others may take it over: from 100
+   * milliseconds to one hour, and the nearer of the two for what lies outside. A process that may stop for
+   * longer than this, in a debugger for one, can lose it.
    */
   readonly term: Duration.DurationInput
   /** How long to wait for the present owner before failing with `Locked`. Default 10 seconds. */

@@ -1,6 +1,7 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import { assert, describe, it } from "@effect/vitest"
@@ -216,6 +217,52 @@ it.effect("a client that maps addresses itself is believed", () => {
     yield* Effect.provideServiceEffect(fetchToken("https://idp.test/token"), HttpClient.HttpClient, mapped)
     assert.deepStrictEqual(calls.map((call) => call.url), ["https://gateway.test/idp.test"])
   }).pipe(Effect.provide(serve(inTurn(json({ access_token: "t" })), calls)))
+})
+
+describe("a request that failed", () => {
+  const failing = (cause: unknown) =>
+    HttpClient.make((request) =>
+      Effect.fail(new HttpClientError.RequestError({ request, reason: "Transport", cause }))
+    )
+  const system = (code: string, syscall?: string) =>
+    Object.assign(new Error(), { code, ...(syscall === undefined ? {} : { syscall }) })
+  const several = (...errors: ReadonlyArray<Error & { readonly code: string }>) =>
+    Object.assign(new AggregateError(errors), { code: errors[0]?.code })
+  const fetchFailed = (cause: unknown) => new TypeError("fetch failed", { cause })
+
+  const causes: ReadonlyArray<readonly [reason: string, what: string, cause: unknown]> = [
+    ["Network", "no route at connect", system("EHOSTUNREACH", "connect")],
+    ["Network", "no network at connect", fetchFailed(system("ENETUNREACH", "connect"))],
+    ["Network", "no address at connect", fetchFailed(system("EADDRNOTAVAIL", "connect"))],
+    ["Network", "no name", fetchFailed(system("EAI_AGAIN", "getaddrinfo"))],
+    ["Network", "nobody there", system("ECONNREFUSED")],
+    ["Network", "connecting takes too long", fetchFailed(system("UND_ERR_CONNECT_TIMEOUT"))],
+    ["Network", "a certificate of another", fetchFailed(system("ERR_TLS_CERT_ALTNAME_INVALID"))],
+    ["Network", "a certificate by nobody", system("DEPTH_ZERO_SELF_SIGNED_CERT")],
+    ["Network", "an issuer that is not known", system("UNABLE_TO_VERIFY_LEAF_SIGNATURE")],
+    [
+      "Network",
+      "no address of several",
+      fetchFailed(several(system("ENETUNREACH", "connect"), system("ETIMEDOUT", "connect")))
+    ],
+    ["ReplyLost", "one of several", several(system("ENETUNREACH", "connect"), system("ECONNRESET", "read"))],
+    ...["ENETDOWN", "ENETUNREACH", "EHOSTDOWN", "EHOSTUNREACH", "EADDRNOTAVAIL", "ENETRESET", "EPROTO"]
+      .flatMap(
+        (code) =>
+          ["read", "write", undefined].map((syscall) =>
+            ["ReplyLost", `${code} at ${syscall}`, fetchFailed(system(code, syscall))] as const
+          )
+      ),
+    ["ReplyLost", "the server wants a certificate", system("ERR_SSL_BAD_CERTIFICATE")],
+    ["ReplyLost", "no code", fetchFailed(new Error("closed"))]
+  ]
+  for (const [reason, what, cause] of causes) {
+    it.effect(`${what} is ${reason}`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(fetchToken("https://idp.test/token"))
+        assert.deepStrictEqual([error._tag, error.reason], ["TransientFailure", reason])
+      }).pipe(Effect.provideService(HttpClient.HttpClient, failing(cause))))
+  }
 })
 
 describe("limits", () => {

@@ -220,11 +220,26 @@ const lost = (source: string, { method }: Request): Lost => (error) =>
   )
 
 const isUnsent = (error: HttpClientError.HttpClientError): boolean =>
-  error._tag === "RequestError" && (error.reason !== "Transport" || unsent.test(codeOf(error.cause)))
+  error._tag === "RequestError" && (error.reason !== "Transport" || isBeforeSending(error.cause))
 
-/** Codes of name lookup, of making a connection, and of TLS before it carries anything. */
+/**
+ * Whether no connection was made. Most codes say the same of one that breaks later, so they count only with
+ * the call that failed. Where several addresses were tried, each must have failed so.
+ */
+const isBeforeSending = (cause: unknown, depth = 0): boolean => {
+  if (!Predicate.isRecord(cause) || depth > 3) return false
+  const { code, errors, syscall } = cause
+  if (Array.isArray(errors) && errors.length > 0) {
+    return errors.every((error) => isBeforeSending(error, depth + 1))
+  }
+  return typeof code === "string"
+    ? syscall === "connect" || syscall === "getaddrinfo" || unsent.test(code)
+    : isBeforeSending(cause["cause"], depth + 1)
+}
+
+/** Codes that nothing else has: of name lookup, of making a connection, of the server's certificate. */
 const unsent =
-  /\((?:ECONNREFUSED|ENOTFOUND|EAI_[A-Z]+|E(?:NET|HOST)(?:UNREACH|DOWN)|EADDRNOTAVAIL|ENETRESET|UND_ERR_CONNECT_TIMEOUT|EPROTO|ERR_(?:TLS|SSL)_[A-Z_]+|[A-Z_]*CERT[A-Z_]*|UNABLE_TO_[A-Z_]+)\)/
+  /^(?:ECONNREFUSED|ENOTFOUND|EAI_[A-Z]+|UND_ERR_CONNECT_TIMEOUT|(?!ERR_SSL_)[A-Z_]*CERT[A-Z_]*|UNABLE_TO_[A-Z_]+)$/
 
 /** The system's name for the error, such as ` (ECONNREFUSED)`. */
 const codeOf = (cause: unknown, depth = 0): string => {

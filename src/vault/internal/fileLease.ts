@@ -2,6 +2,14 @@
  * Leases as files: made by exclusive creation, which network file systems keep where they do not keep locks,
  * and touched as a sign of life. Nobody's clock is compared with another's: who waits sees for a whole term
  * of its own time that nothing moves, and only then takes the lease over.
+ *
+ * File systems have no call that acts on a file only if it is still the one that was looked at. So a file is
+ * taken away by giving it another name, looked at under that name, and put back if it is another's; an owner
+ * looks once more after it has taken a lease or shown a sign of life. What remains: where a process stops
+ * between a look and the renaming for so long that the lease changes hands, that lease is gone for the moment
+ * until it is put back, and for good where the file system has no hard links. Who asks just then can take it;
+ * its owner learns so from its next sign of life. A process that stops for as long while it writes its
+ * fencing number can set that number back.
  */
 import type * as PlatformError from "@effect/platform/Error"
 import * as Clock from "effect/Clock"
@@ -53,7 +61,7 @@ interface Claim {
 const Claim = Schema.parseJson(
   Schema.Struct({
     owner: Schema.String.pipe(Schema.maxLength(128)),
-    term: Schema.Number.pipe(Schema.between(100, 60 * 60 * 1000))
+    term: Schema.Number.pipe(Schema.between(Leasing.minTerm, Leasing.maxTerm))
   }),
   ownFieldsOnly
 )
@@ -62,18 +70,16 @@ const decodeClaim = Schema.decodeUnknownOption(Claim)
 const leaseOf = ({ place, stem }: Desk): string => Directory.locate(place, Directory.leaseFile(stem))
 const takeoverOf = ({ place, stem }: Desk): string => Directory.locate(place, Directory.takeoverFile(stem))
 const fenceOf = ({ place, stem }: Desk): string => Directory.locate(place, Directory.fenceFile(stem))
+const temporaryOf = ({ place, stem }: Desk): Effect.Effect<string> =>
+  Effect.map(freshId, (id) => Directory.locate(place, Directory.temporaryFile(stem, `${id}-l`)))
 
-const take = (
-  desk: Desk,
-  claim: Claim
-): Effect.Effect<Option.Option<Leasing.Taken>, PlatformError.PlatformError> =>
-  Effect.flatMap(
-    Effect.if(create(desk, leaseOf(desk), claim), {
-      onTrue: () => Effect.succeed(true),
-      onFalse: () => takeOver(desk, claim)
-    }),
-    (isOurs) => isOurs ? Effect.asSome(number(desk)) : Effect.succeedNone
-  )
+/** Looks at the end: who stopped on the way has perhaps lost it again. */
+const take = Effect.fnUntraced(function*(desk: Desk, claim: Claim) {
+  const isTaken = (yield* create(desk, leaseOf(desk), claim)) || (yield* takeOver(desk, claim))
+  if (!isTaken) return Option.none<Leasing.Taken>()
+  const taken = yield* number(desk)
+  return (yield* isOwn(desk, claim.owner)) ? Option.some(taken) : Option.none()
+})
 
 /** Whether the file is there now because of this call. */
 const create = (
@@ -111,9 +117,8 @@ const overwrite = (
   path: string,
   text: string
 ): Effect.Effect<void, PlatformError.PlatformError> =>
-  Effect.flatMap(freshId, (id) => {
+  Effect.flatMap(temporaryOf(desk), (temporary) => {
     const { fs } = desk.place
-    const temporary = Directory.locate(desk.place, Directory.temporaryFile(desk.stem, `${id}-l`))
     return fs.writeFileString(temporary, text, { flag: "wx", mode: 0o600 }).pipe(
       Effect.zipRight(fs.rename(temporary, path)),
       Effect.onError(() => FileWrite.discard(desk.place, temporary))
@@ -133,11 +138,11 @@ const takeOver = Effect.fnUntraced(function*(desk: Desk, claim: Claim) {
     return false
   }
   return yield* Effect.ensuring(
-    Effect.flatMap(lookAt(desk, leaseOf(desk)), (now) =>
-      now?.look === dead
-        ? Effect.as(overwrite(desk, leaseOf(desk), JSON.stringify(claim)), true)
-        : Effect.succeed(false)),
-    Effect.ignore(desk.place.fs.remove(takeoverOf(desk), { force: true }))
+    Effect.if(remove(desk, leaseOf(desk), ({ look }) => look === dead), {
+      onTrue: () => create(desk, leaseOf(desk), claim),
+      onFalse: () => Effect.succeed(false)
+    }),
+    Effect.ignore(remove(desk, takeoverOf(desk), isOf(claim.owner)))
   )
 })
 
@@ -149,55 +154,92 @@ const standing = Effect.fnUntraced(function*(desk: Desk, claim: Claim) {
   return (yield* stillFor(desk, leaseOf(desk), seen.look)) >= term ? seen.look : undefined
 })
 
-/** A turn to take over lasts for no longer than two calls of the file system, unless its owner died in it. */
+/** A turn to take over lasts for a few calls of the file system at most, unless its owner died in it. */
 const clear = Effect.fnUntraced(function*(desk: Desk) {
   const seen = yield* lookAt(desk, takeoverOf(desk))
   if (seen === undefined || (yield* stillFor(desk, takeoverOf(desk), seen.look)) < 5_000) return
-  yield* desk.place.fs.remove(takeoverOf(desk), { force: true })
+  yield* remove(desk, takeoverOf(desk), ({ look }) => look === seen.look)
 })
+
+/**
+ * Takes away what is meant, and whether it did: what has come into its place after the look is put back. What
+ * is no file stays under the other name.
+ */
+const remove = Effect.fnUntraced(function*(desk: Desk, path: string, isMeant: (seen: Seen) => boolean) {
+  const { fs } = desk.place
+  const seen = yield* lookAt(desk, path)
+  if (seen === undefined || !isMeant(seen)) return false
+  const aside = yield* temporaryOf(desk)
+  const isMoved = yield* Effect.catchIf(
+    Effect.as(fs.rename(path, aside), true),
+    Directory.isMissing,
+    () => Effect.succeed(false)
+  )
+  if (!isMoved) return false
+  const moved = yield* Effect.orElseSucceed(lookAt(desk, aside), () => undefined)
+  const isDone = moved !== undefined && isMeant(moved)
+  if (!isDone) yield* Effect.ignore(fs.link(aside, path))
+  yield* FileWrite.discard(desk.place, aside)
+  return isDone
+}, Effect.uninterruptible)
 
 /** For how many milliseconds the file has looked like this to this process. */
 const stillFor = ({ sightings }: Desk, path: string, look: string): Effect.Effect<number> =>
-  Effect.map(Leasing.elapsing, (now) => {
+  Effect.map(Leasing.steady, (now) => {
     const before = sightings.get(path)
     if (before?.look === look) return now - before.since
     sightings.set(path, { look, since: now })
     return 0
   })
 
+interface Seen {
+  /** What the file says; nothing where it is no file. */
+  readonly text: string
+  /** All that a sign of life changes, and no change of the name. */
+  readonly look: string
+}
+
 const maxBytes = 1024
 
-/** What the file says, and all that a sign of life changes; nothing where there is none. */
-const lookAt = ({ place: { fs } }: Desk, path: string) =>
-  Effect.zipWith(fs.stat(path), Effect.scoped(firstBytes(fs, path)), ({ ino, mtime }, text) => ({
-    text,
-    look: `${Option.getOrElse(ino, () => 0)} ${
-      Option.match(mtime, { onNone: () => 0, onSome: Number })
-    } ${text}`
-  })).pipe(Effect.catchIf(Directory.isMissing, () => Effect.succeed(undefined)))
-
-const firstBytes = (fs: Place["fs"], path: string) =>
-  Effect.flatMap(
-    fs.open(path, { flag: "r" }),
-    (file) =>
-      Effect.map(file.readAlloc(maxBytes), (bytes) => new TextDecoder().decode(Option.getOrUndefined(bytes)))
+/** Nothing where there is nothing; a link that leads nowhere is something that nobody will ever move. */
+const lookAt = (
+  { place }: Desk,
+  path: string
+): Effect.Effect<Seen | undefined, PlatformError.PlatformError> =>
+  Effect.flatMap(place.fs.stat(path), ({ mtime, type }) => {
+    const look = `${type} ${Option.match(mtime, { onNone: () => 0, onSome: Number })}`
+    return type === "File"
+      ? Effect.map(firstBytes(place.fs, path), (text) => ({ text, look: `${look} ${text}` }))
+      : Effect.succeed({ text: "", look })
+  }).pipe(
+    Effect.catchAll((error) =>
+      Effect.matchEffect(place.fs.readLink(path), {
+        onSuccess: (target) => Effect.succeed({ text: "", look: `link ${target}` }),
+        onFailure: () => Directory.isMissing(error) ? Effect.succeed(undefined) : Effect.fail(error)
+      })
+    )
   )
+
+const firstBytes = (fs: Place["fs"], path: string): Effect.Effect<string, PlatformError.PlatformError> =>
+  fs.open(path, { flag: "r" }).pipe(
+    Effect.flatMap((file) => file.readAlloc(maxBytes)),
+    Effect.map((bytes) => new TextDecoder().decode(Option.getOrUndefined(bytes))),
+    Effect.scoped
+  )
+
+const isOf = (owner: string) => ({ text }: Seen): boolean =>
+  Option.exists(decodeClaim(text), (claim) => claim.owner === owner)
 
 const isOwn = (desk: Desk, owner: string): Effect.Effect<boolean, PlatformError.PlatformError> =>
-  Effect.map(
-    lookAt(desk, leaseOf(desk)),
-    (seen) => seen !== undefined && Option.exists(decodeClaim(seen.text), (claim) => claim.owner === owner)
-  )
+  Effect.map(lookAt(desk, leaseOf(desk)), (seen) => seen !== undefined && isOf(owner)(seen))
 
+/** Looks after the touch: before it, it would not notice who takes over in between. */
 const extend = (desk: Desk, owner: string): Effect.Effect<boolean, PlatformError.PlatformError> =>
-  Effect.tap(isOwn(desk, owner), (isOurs) =>
-    isOurs
-      ? Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        desk.place.fs.utimes(leaseOf(desk), now / 1000, now / 1000))
-      : Effect.void)
+  Clock.currentTimeMillis.pipe(
+    Effect.flatMap((now) => desk.place.fs.utimes(leaseOf(desk), now / 1000, now / 1000)),
+    Effect.zipRight(isOwn(desk, owner)),
+    Effect.catchIf(Directory.isMissing, () => Effect.succeed(false))
+  )
 
 const release = (desk: Desk, owner: string): Effect.Effect<void, PlatformError.PlatformError> =>
-  Effect.flatMap(
-    isOwn(desk, owner),
-    (isOurs) => isOurs ? desk.place.fs.remove(leaseOf(desk), { force: true }) : Effect.void
-  )
+  Effect.asVoid(remove(desk, leaseOf(desk), isOf(owner)))
