@@ -2,7 +2,8 @@
  * A vault in a SQLite file, for the programs of one machine, through the prebuilt libsql.
  *
  * The file gets mode 0600, in a directory of mode 0700 where there was none; a file that others can read is
- * refused. It must be on a local disk: SQLite's locks do not hold on network shares.
+ * refused. It must be on a local disk: SQLite's locks do not hold on network shares. Once it is removed or
+ * replaced, the vault is `Unreachable` until the file is back.
  *
  * @since 0.1.0
  */
@@ -69,7 +70,8 @@ export const make = (
     const vault = options.name ?? "sqlite"
     if (options.path.trim() === "") return yield* noPath(vault)
     const file = yield* SqlFile.prepare(fs, path, vault, path.resolve(options.path))
-    const sql = yield* connect(yield* Effect.orDie(path.toFileUrl(file)))
+    const guard = yield* SqlFile.guard(fs, vault, file)
+    const sql = yield* connect(yield* Effect.orDie(path.toFileUrl(file)), guard)
     const place = yield* Place.make(sql, { ...options, name: vault })
     yield* shareable(place)
     yield* migrate(place, undefined)
@@ -90,12 +92,15 @@ const noPath = (source: string): Misconfigured =>
  * a time, so that no other one slips in between. It also answers without ever giving way to timers and
  * sockets, which the delay of zero does in its place.
  */
-const connect = (url: URL): Effect.Effect<Statement.Constructor, never, Scope.Scope> =>
+const connect = (
+  url: URL,
+  guard: Effect.Effect<void, SqlError>
+): Effect.Effect<Statement.Constructor, never, Scope.Scope> =>
   Effect.gen(function*() {
     const current = yield* RcRef.make({ acquire: open(url), idleTimeToLive: Duration.infinity })
     const turn = yield* Effect.makeSemaphore(1)
     const through = <A>(use: (connection: Connection) => Effect.Effect<A, SqlError>) =>
-      Effect.scoped(Effect.flatMap(RcRef.get(current), use)).pipe(
+      Effect.scoped(Effect.zipRight(guard, Effect.flatMap(RcRef.get(current), use))).pipe(
         Effect.onError(() => RcRef.invalidate(current)),
         Effect.uninterruptible,
         turn.withPermits(1),

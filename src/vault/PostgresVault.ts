@@ -7,6 +7,9 @@
  * @since 0.1.0
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
+import type { Connection } from "@effect/sql/SqlConnection"
+import { SqlError } from "@effect/sql/SqlError"
+import * as Statement from "@effect/sql/Statement"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
@@ -14,12 +17,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { Misconfigured } from "../TokenError.js"
 import { bounded } from "./internal/shielded.js"
 import { refuse, tooSlow } from "./internal/sqlErrors.js"
 import * as Listener from "./internal/sqlListener.js"
 import * as Place from "./internal/sqlPlace.js"
+import * as Pool from "./internal/sqlPool.js"
 import { migrate, schemaOf } from "./internal/sqlSchema.js"
 import * as Service from "./internal/sqlService.js"
 import * as Vault from "./Vault.js"
@@ -43,7 +47,10 @@ export interface Options {
    * `effect_credentials_`.
    */
   readonly prefix?: string | undefined
-  /** How long the server may take for a connection or a statement. Default 5 seconds. */
+  /**
+   * How long the server may take for a call. The server itself gives a statement up a little earlier. Default
+   * 5 seconds.
+   */
   readonly timeLimit?: Duration.DurationInput | undefined
   /** How many connections at most, besides the one that listens while somebody wants `changes`. Default 3. */
   readonly connections?: number | undefined
@@ -65,16 +72,16 @@ export const make = (
     if (!isPostgres(Redacted.value(options.url))) return yield* badUrl(vault)
     const limit = Duration.decode(options.timeLimit ?? "5 seconds")
     const link = { vault, url: options.url, limit }
-    const client = yield* connect(link, "get", options.connections ?? 3)
-    const place = yield* Place.make(client, { ...options, name: vault })
-    yield* migrate(place, client.withTransaction)
-    const { database, host, port } = client.config
-    const name = `postgresql:${host}:${port ?? 5432}/${database}/${yield* schemaOf(place)}.${place.prefix}`
+    const server = yield* Effect.scoped(prepare(link, options))
+    const connection = yield* Pool.make(reserve(link), options.connections ?? 3)
+    const sql = Statement.make(Effect.succeed(connection), PgClient.makeCompiler(), [], undefined)
+    const place = yield* Place.make(sql, { ...options, name: vault })
+    const name = `postgresql:${server}/${yield* schemaOf(place)}.${place.prefix}`
     const changes = yield* Listener.make({
       vault,
       channel: place.channel,
       limit,
-      connect: Effect.map(connect(link, "changes", 1), ({ listen }) => listen),
+      connect: Effect.map(connect(link, "changes"), ({ listen }) => listen),
       tell: (channel, words) =>
         Place.writing(place, "changes", place.sql`select pg_notify(${channel}, ${words})`)
     })
@@ -98,32 +105,57 @@ interface Link {
   readonly limit: Duration.Duration
 }
 
-/**
- * A pool that lasts as long as the scope. A connection that hangs goes back into the pool when its statement
- * is given up; so none gets older than a minute.
- */
+/** Makes the tables or brings them up to date, and tells which server and database they are in. */
+const prepare = (
+  link: Link,
+  options: Options
+): Effect.Effect<string, Misconfigured | VaultError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const client = yield* connect(link, "get")
+    yield* migrate(yield* Place.make(client, { ...options, name: link.vault }), client.withTransaction)
+    const { database, host, port } = client.config
+    return `${host}:${port ?? 5432}/${database}`
+  })
+
+/** A connection that knows its limits. They are no part of the log-in, where some poolers refuse them. */
+const reserve = ({ limit, url }: Link): Effect.Effect<Connection, SqlError, Scope.Scope> => {
+  const { lock, statement } = Pool.serverLimits(limit)
+  const opened = Effect.gen(function*() {
+    const connection = yield* (yield* open(url, limit)).reserve
+    yield* connection.execute(setLimits, [String(lock), String(statement)], undefined)
+    return connection
+  })
+  return Effect.flatMap(
+    Effect.scope,
+    (scope) =>
+      bounded(Scope.extend(opened, scope), limit, () => new SqlError({ cause: { code: "ETIMEDOUT" } }))
+  )
+}
+
+const setLimits = "select set_config('lock_timeout', $1, false), set_config('statement_timeout', $2, false)"
+
+/** A client of one connection that lasts as long as the scope. */
 const connect = (
   { limit, url, vault }: Link,
-  action: Action,
-  maxConnections: number
-): Effect.Effect<PgClient.PgClient, VaultError, Scope.Scope> => {
-  const client = PgClient.layer({
-    url,
-    maxConnections,
-    connectTimeout: limit,
-    connectionTTL: "1 minute",
-    applicationName: "effect-credentials"
-  })
-  return Effect.flatMap(Effect.scope, (scope) =>
+  action: Action
+): Effect.Effect<PgClient.PgClient, VaultError, Scope.Scope> =>
+  Effect.flatMap(Effect.scope, (scope) =>
     bounded(
-      Layer.buildWithScope(client, scope).pipe(
-        Effect.map(Context.get(PgClient.PgClient)),
-        Effect.mapError(refuse(vault, action))
-      ),
+      Effect.mapError(Scope.extend(open(url, limit), scope), refuse(vault, action)),
       limit,
       () => tooSlow(vault, action)
     ))
-}
+
+const open = (
+  url: Redacted.Redacted<string>,
+  connectTimeout: Duration.Duration
+): Effect.Effect<PgClient.PgClient, SqlError, Scope.Scope> =>
+  Effect.map(
+    Layer.build(
+      PgClient.layer({ url, maxConnections: 1, connectTimeout, applicationName: "effect-credentials" })
+    ),
+    Context.get(PgClient.PgClient)
+  )
 
 /**
  * The program's vault in this database.

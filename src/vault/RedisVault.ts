@@ -1,5 +1,5 @@
 /**
- * A vault in a Redis server, version 5 or later, shared by all machines that reach it. Each operation is one
+ * A vault in a Redis server, version 5 or later, shared by all machines that reach it. Each change is one
  * atomic script. Needs `ioredis`.
  *
  * The server must not evict (`maxmemory-policy noeviction`): it would throw logins away. One that keeps
@@ -7,8 +7,9 @@
  * forgotten may go to another, and its owner learns so from `check`. What is no record of ours under a key is
  * `Corrupt`: `set` moves it aside, `compareAndSet` and `remove` by version refuse. A replica that refuses to
  * write is `Unreachable`, because a failover passes. While the server is away every call fails within the time
- * limit, and the next one connects anew; nothing is sent later, and nothing twice. It follows no redirection
- * of a cluster; all that belongs to one key is in one hash slot.
+ * limit, and the next one connects anew; the vault sends nothing later, and nothing twice. What was sent and is
+ * held up on its way can still arrive: over a newer write it does nothing. It follows no redirection of a
+ * cluster; all that belongs to one key is in one hash slot.
  *
  * @since 0.1.0
  */
@@ -47,7 +48,10 @@ export interface Settings {
   readonly prefix?: string | undefined
   /** The name that errors show. Default `redis`. */
   readonly name?: string | undefined
-  /** How long a record is kept after it was last written. Default for ever. */
+  /**
+   * How long a record is kept after it was last written, but for what an encrypting vault needs to read the
+   * others. Default for ever.
+   */
   readonly timeToLive?: Duration.DurationInput | undefined
   /** How long a call waits for the server, connecting included. Default 5 seconds. */
   readonly timeLimit?: Duration.DurationInput | undefined

@@ -3,10 +3,10 @@
  * of one machine. Over any client of @effect/sql; `PostgresVault` and `LibsqlVault` make the client too.
  *
  * The tables (`records`, `leases`, `migrations`, each with a prefix) are made at the first start and brought
- * up to date by a later release; those of a newer release are refused. Every write is one statement. The
- * vault never joins a transaction of its caller: with a client that has one connection only, as SQLite has,
- * don't use it inside of one. Values are stored as they are: encrypt the disk, or put an encrypting vault on
- * top.
+ * up to date by a later release; those of a newer release are refused. A write is one statement, and one that
+ * is held up on its way does nothing over a newer one. The vault never joins a transaction of its caller: with
+ * a client that has one connection only, as SQLite has, don't use it inside of one. Values are stored as they
+ * are: encrypt the disk, or put an encrypting vault on top.
  *
  * @since 0.1.0
  */

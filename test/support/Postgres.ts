@@ -114,7 +114,7 @@ const settings = (home: string): string =>
     "listen_addresses = '127.0.0.1'",
     `unix_socket_directories = '${home}'`,
     "fsync = off",
-    "synchronous_commit = off",
+    "synchronous_commit = on",
     "full_page_writes = off",
     "shared_buffers = 16MB",
     "max_connections = 150",

@@ -1,3 +1,4 @@
+import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import { describe, expect, it } from "@effect/vitest"
 import * as SleepyClock from "effect-credentials/testing/SleepyClock"
@@ -42,7 +43,7 @@ const interposed = Effect.gen(function*() {
 
 describe("what stands in the place of a lease", () => {
   const put: ReadonlyArray<
-    readonly [string, (fs: FileSystem.FileSystem, path: string) => Effect.Effect<void, unknown>]
+    readonly [string, (fs: FileSystem.FileSystem, path: string) => Effect.Effect<void, PlatformError>]
   > = [
     ["a link that leads nowhere", (fs, path) => fs.symlink("/nowhere/at-all", path)],
     ["a link to itself", (fs, path) => fs.symlink(path, path)],

@@ -7,7 +7,16 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { dirname } from "node:path"
 import { freshPath, program, secret, valueOf } from "./sql.js"
 
@@ -84,6 +93,34 @@ describe("the file", () => {
       expect((yield* Effect.flip(open({ path })))._tag).toBe("Denied")
       writeFileSync(`${path}/file`, "")
       expect((yield* Effect.flip(open({ path: `${path}/file/records.db` })))._tag).toBe("Denied")
+    }))
+
+  it.scopedLive("that was removed or replaced is Unreachable, and nothing is written beside it", () =>
+    Effect.gen(function*() {
+      const path = yield* freshPath
+      const vault = yield* open({ path })
+      yield* vault.set("k", secret("old"))
+      const calls = [
+        Effect.asVoid(vault.get("k")),
+        Effect.asVoid(vault.set("k", secret("lost"))),
+        vault.remove("k"),
+        Effect.asVoid(Effect.scoped(vault.lease("k", { term: "1 second" })))
+      ]
+      const refused = Effect.forEach(calls, (call) =>
+        Effect.map(
+          Effect.flip(call),
+          ({ _tag, detail }) =>
+            expect([_tag, detail]).toEqual(["Unreachable", expect.stringMatching(/removed/)])
+        ), { discard: true })
+      const parts = ["", "-wal", "-shm"].filter((part) => existsSync(`${path}${part}`))
+      for (const part of parts) renameSync(`${path}${part}`, `${path}.away${part}`)
+      yield* refused
+      expect(existsSync(path)).toBe(false)
+      const other = yield* open({ path })
+      yield* other.set("k", secret("new"))
+      yield* Effect.scoped(other.lease("k", { term: "1 second" }))
+      yield* refused
+      expect(yield* valueOf(other, "k")).toBe("new")
     }))
 
   it.scopedLive("must have a name", () =>

@@ -19,7 +19,7 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as Postgres from "../support/Postgres.js"
 import { sharedPostgres } from "../support/sharedPostgres.js"
-import { program, secret, shown, valueOf } from "./sql.js"
+import { program, secret, shown, stallingProxy, valueOf } from "./sql.js"
 
 /** What is heard under a key, from the moment when the stream listens. */
 const hearing = (vault: Vault.Service, key: string) =>
@@ -423,6 +423,105 @@ describe.skipIf(!Postgres.available)("PostgresVault", () => {
         expect(new Set(outcomes)).toEqual(new Set(["done", "Unreachable"]))
         yield* eventually(vault.set("k", secret("whole")))
         expect(yield* valueOf(vault, "k")).toBe("whole")
+      }))
+  })
+
+  describe("a write that was given up", () => {
+    /** Holds the row of this key, until it is released. */
+    const hold = (url: Redacted.Redacted<string>, key: string) =>
+      Effect.gen(function*() {
+        const client = Context.get(yield* Layer.build(PgClient.layer({ url })), SqlClient.SqlClient)
+        const [held, released] = [yield* Effect.makeLatch(), yield* Effect.makeLatch()]
+        const fiber = yield* Effect.forkScoped(
+          client`select 1 from effect_credentials_records where key = ${key} for update`.pipe(
+            Effect.zipRight(held.open),
+            Effect.zipRight(released.await),
+            client.withTransaction
+          )
+        )
+        yield* held.await
+        return Effect.zipRight(released.open, Fiber.join(fiber))
+      })
+
+    it.scopedLive("for a locked row is not sent later, and other keys go on meanwhile", () =>
+      Effect.gen(function*() {
+        const url = yield* database
+        const a = yield* PostgresVault.make({ url, timeLimit: "1 second", connections: 3 })
+        const b = yield* PostgresVault.make({ url })
+        yield* a.set("x", secret("first"))
+        const release = yield* hold(url, "x")
+        const stuck = yield* Effect.fork(
+          Effect.all(Effect.replicate(Effect.flip(a.set("x", secret("old"))), 9), {
+            concurrency: "unbounded"
+          })
+        )
+        yield* Effect.sleep("100 millis")
+        yield* a.set("k", secret("old"))
+        for (const error of yield* Fiber.join(stuck)) {
+          expect(["Locked", "Unreachable"]).toContain(error._tag)
+        }
+        yield* b.set("k", secret("NEW"))
+        yield* release
+        yield* Effect.sleep("500 millis")
+        expect([yield* valueOf(b, "k"), yield* valueOf(b, "x")]).toEqual(["NEW", "first"])
+      }))
+
+    it.scopedLive("leaves no statement at the server, and no connection that is used again", () =>
+      Effect.gen(function*() {
+        const url = yield* database
+        const vault = yield* PostgresVault.make({ url, timeLimit: "600 millis", connections: 1 })
+        yield* vault.set("x", secret("first"))
+        yield* psql(
+          url,
+          `create function slow() returns trigger language plpgsql as
+            $$ begin perform pg_sleep(5); return new; end $$;
+          create trigger slow before update on effect_credentials_records
+            for each row when (new.key = 'x') execute function slow()`
+        )
+        yield* Effect.flip(vault.set("x", secret("old")))
+        expect(yield* psql(url, "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"))
+          .toBe("0")
+        yield* vault.set("k", secret("v"))
+        expect(yield* valueOf(vault, "x")).toBe("first")
+      }))
+
+    it.scopedLive.each(["set", "remove"] as const)(
+      "a %s that is held up on its way loses to a newer write",
+      (how) =>
+        Effect.gen(function*() {
+          const url = yield* database
+          const { port } = yield* server
+          const proxy = yield* stallingProxy(port)
+          const detour = Redacted.make(Redacted.value(url).replace(`:${port}/`, `:${proxy.port}/`))
+          const slow = yield* PostgresVault.make({ url: detour, timeLimit: "500 millis", connections: 1 })
+          const vault = yield* PostgresVault.make({ url })
+          yield* vault.set("key", secret("first"))
+          for (const passing of [0, 1]) {
+            yield* slow.get("key")
+            proxy.stallAfter(passing)
+            const late = Effect.asVoid(how === "set" ? slow.set("key", secret("old")) : slow.remove("key"))
+            expect((yield* Effect.flip(late))._tag).toBe("Unreachable")
+            yield* vault.set("key", secret("NEW"))
+            proxy.release()
+            yield* Effect.sleep("500 millis")
+            expect(yield* valueOf(vault, "key")).toBe("NEW")
+          }
+        })
+    )
+
+    it.scopedLive("connections that were cut while nobody used them cost no call", () =>
+      Effect.gen(function*() {
+        const url = yield* database
+        const vault = yield* PostgresVault.make({ url })
+        yield* Effect.all(Effect.replicate(vault.get("k"), 10), { concurrency: "unbounded" })
+        yield* psql(
+          url,
+          `select pg_terminate_backend(pid) from pg_stat_activity
+            where datname = current_database() and pid <> pg_backend_pid()`
+        )
+        yield* Effect.sleep("200 millis")
+        yield* vault.set("k", secret("v"))
+        expect(yield* valueOf(vault, "k")).toBe("v")
       }))
   })
 

@@ -10,6 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
+import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
@@ -20,6 +21,7 @@ import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { inspect } from "node:util"
 import * as Redis from "../support/Redis.js"
+import { stallingProxy } from "./sql.js"
 
 const secret = (value: string) => Redacted.make(value)
 
@@ -148,6 +150,49 @@ describe.skipIf(!Redis.available)("RedisVault and a server that fails", () => {
       expect(yield* textAt(vault, "key")).toBe("kept")
     }))
 
+  it.scopedLive.each(["set", "remove"] as const)(
+    "a %s that is held up on its way loses to a newer write",
+    (how) =>
+      Effect.gen(function*() {
+        const server = yield* Redis.make
+        const proxy = yield* stallingProxy(server.port)
+        const slow = yield* RedisVault.make({
+          url: `redis://127.0.0.1:${proxy.port}`,
+          timeLimit: "300 millis"
+        })
+        const vault = yield* RedisVault.make({ url: server.url })
+        yield* vault.set("key", secret("first"))
+        yield* slow.get("key")
+        // At first nothing gets through; in the second round the look does, and the change does not.
+        for (const passing of [0, 1]) {
+          proxy.stallAfter(passing)
+          yield* expectError(
+            Effect.asVoid(how === "set" ? slow.set("key", secret("old")) : slow.remove("key")),
+            "Unreachable",
+            /did not answer/
+          )
+          expect(yield* textAt(vault, "key")).not.toBe("old")
+          yield* vault.set("key", secret("NEW"))
+          proxy.release()
+          yield* Effect.sleep("300 millis")
+          expect(yield* textAt(vault, "key")).toBe("NEW")
+          yield* slow.get("key")
+        }
+      })
+  )
+
+  it.scopedLive("writes at the same time all come through, and the last one stays", () =>
+    Effect.gen(function*() {
+      const server = yield* Redis.make
+      const vault = yield* RedisVault.make({ url: server.url })
+      const values = Array.from({ length: 50 }, (_, index) => `v${index}`)
+      const versions = yield* Effect.all(values.map((value) => vault.set("key", secret(value))), {
+        concurrency: "unbounded"
+      })
+      const entry = Option.getOrThrow(yield* vault.get("key"))
+      expect(Redacted.value(entry.value)).toBe(values[versions.indexOf(entry.version)])
+    }))
+
   it.scopedLive("a slow answer fails only the calls that wait too long", () =>
     Effect.gen(function*() {
       const server = yield* Redis.make
@@ -262,6 +307,39 @@ describe.skipIf(!Redis.available)("RedisVault and a server that refuses", () => 
       yield* allow("~effect-credentials:*", "&effect-credentials:*")
       expect(yield* textAt(vault, "key")).toBe("v")
     }))
+
+  it.scopedLive.each(["persist", "pexpire", "hset", "publish", "set", "del", "rename"])(
+    "without the right to %s, what is refused is not done",
+    (command) =>
+      Effect.gen(function*() {
+        const server = yield* Redis.make
+        const client = yield* admin(server.url)
+        const url = withUser(server.url, "app", "pw")
+        const vaults = [
+          yield* RedisVault.make({ url }),
+          yield* RedisVault.make({ url, timeToLive: "1 hour" })
+        ]
+        const user = ["SETUSER", "app", "reset", "on", ">pw", "allkeys", "allchannels"] as const
+        for (const vault of vaults) {
+          yield* ask(() => client.acl(...user, "+@all"))
+          yield* vault.set("key", secret("old"))
+          yield* ask(() => client.set("effect-credentials:{other}", "not ours"))
+          yield* ask(() => client.acl(...user, "+@all", `-${command}`))
+          const done: Record<string, string | undefined> = {}
+          for (const key of ["key", "other"]) {
+            done[key] = (yield* Effect.either(vault.set(key, secret("new"))))._tag
+          }
+          const lease = yield* Effect.either(Effect.scoped(vault.lease("key", { term: "1 second" })))
+          yield* ask(() => client.acl(...user, "+@all"))
+          expect(yield* textAt(vault, "key")).toBe(done["key"] === "Right" ? "new" : "old")
+          expect(yield* ask(() => client.type("effect-credentials:{other}")))
+            .toBe(done["other"] === "Right" ? "hash" : "string")
+          expect(yield* ask(() => client.exists("effect-credentials:{key}:lease"))).toBe(0)
+          if (lease._tag === "Left") expect(lease.left._tag).toBe("Denied")
+          yield* ask(() => client.flushall())
+        }
+      })
+  )
 
   it.scopedLive("a database that the server does not have is Denied; others are kept apart", () =>
     Effect.gen(function*() {
@@ -392,6 +470,24 @@ describe.skipIf(!Redis.available)("RedisVault and what is in the server", () => 
       yield* lasting.set("key", secret("v"))
       yield* Effect.sleep("400 millis")
       expect(yield* textAt(brief, "key")).toBe("v")
+    }))
+
+  it.scopedLive("what encrypts other records lives for ever", () =>
+    Effect.gen(function*() {
+      const server = yield* Redis.make
+      const vault = yield* RedisVault.make({ url: server.url, timeToLive: "200 millis" })
+      yield* vault.set("effect-credentials/encryption/salt", secret("s"))
+      yield* vault.set("effect-credentials/other", secret("v"))
+      yield* Effect.sleep("400 millis")
+      expect(yield* vault.list("")).toEqual(["effect-credentials/encryption/salt"])
+    }))
+
+  it.scopedLive("a version is from the cryptographic generator, whatever Random gives", () =>
+    Effect.gen(function*() {
+      const server = yield* Redis.make
+      const vault = yield* RedisVault.make({ url: server.url })
+      const set = Effect.withRandom(vault.set("key", secret("v")), Random.fixed([1]))
+      for (const version of [yield* set, yield* set]) expect(version).toMatch(/^[\w-]{22}$/)
     }))
 
   it.scopedLive("list finds keys among thousands, by any start", () =>

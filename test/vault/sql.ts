@@ -13,6 +13,8 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { execFile } from "node:child_process"
+import { connect, createServer } from "node:net"
+import type { AddressInfo, Socket } from "node:net"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { inspect } from "node:util"
 
@@ -73,3 +75,55 @@ export const program = (where: string, times: number, env: NodeJS.ProcessEnv = {
   )
 
 const fixture = fileURLToPath(new URL("../fixtures/sqlVault.ts", import.meta.url))
+
+/**
+ * Stands before a server of this machine. What clients send can be held back, a piece of the stream at a time,
+ * and is sent on when it is released, even if the client has long gone.
+ */
+export const stallingProxy = (
+  target: number
+): Effect.Effect<
+  { readonly port: number; readonly stallAfter: (pieces: number) => void; readonly release: () => void },
+  never,
+  Scope.Scope
+> =>
+  Effect.gen(function*() {
+    let passing = Infinity
+    let held: Array<() => void> = []
+    const sockets = new Set<Socket>()
+    const through = (client: Socket) => {
+      const server = connect(target, "127.0.0.1")
+      for (const socket of [client, server]) sockets.add(socket.on("error", () => undefined))
+      const send = (work: () => void) => {
+        if (passing > 0) work()
+        else held.push(work)
+      }
+      client.on("data", (data) => {
+        send(() => server.write(data))
+        passing--
+      })
+      client.on("close", () => send(() => server.end()))
+      server.on("data", (data) => client.write(data))
+    }
+    const listener = createServer({ allowHalfOpen: true }, through)
+    yield* Effect.acquireRelease(
+      Effect.async<void>((resume) => void listener.listen(0, "127.0.0.1", () => resume(Effect.void))),
+      () =>
+        Effect.sync(() => {
+          listener.close()
+          for (const socket of sockets) socket.destroy()
+        })
+    )
+    return {
+      port: (listener.address() as AddressInfo).port,
+      stallAfter: (pieces) => {
+        passing = pieces
+      },
+      release: () => {
+        passing = Infinity
+        const works = held
+        held = []
+        for (const work of works) work()
+      }
+    }
+  })

@@ -9,10 +9,10 @@ import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import type * as Vault from "../Vault.js"
 import type { Locked, VaultError } from "../VaultError.js"
-import { freshId } from "./freshId.js"
 import { elapsing } from "./leasing.js"
 import { bounded } from "./shielded.js"
 import type { Cell } from "./stored.js"
+import { unique } from "./unique.js"
 
 /** The right to redeem. */
 export interface Turn {
@@ -142,12 +142,7 @@ const rest = (pause: number): Effect.Effect<void> =>
   Effect.flatMap(Random.nextRange(0.5, 1), (part) => Effect.sleep(Duration.millis(Math.ceil(pause * part))))
 
 /** A name that no other process has, on whatever machine. */
-const thisProcess: Effect.Effect<string> = Effect.suspend(() =>
-  self.name === undefined
-    ? Effect.map(Effect.zip(freshId, Random.nextIntBetween(0, 2 ** 31)), ([id, random]) =>
-      self.name ??= `${id}-${random.toString(36)}`)
-    : Effect.succeed(self.name)
-)
+const thisProcess: Effect.Effect<string> = Effect.map(unique, (name) => self.name ??= name)
 
 const self = globalValue("effect-credentials/vault/process", (): { name?: string } => ({}))
 

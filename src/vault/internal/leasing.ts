@@ -15,8 +15,8 @@ import type { VaultError } from "../VaultError.js"
 import { Locked, Unreachable } from "../VaultError.js"
 import * as VaultKey from "../VaultKey.js"
 import { locked } from "./contract.js"
-import { freshId } from "./freshId.js"
 import { bounded } from "./shielded.js"
+import { unique } from "./unique.js"
 
 /** A lease that was just given. */
 export interface Taken {
@@ -38,7 +38,7 @@ export interface Operations {
 /** The `lease` of a vault over these operations. */
 export const make = (vault: string, operations: Operations): Vault.Service["lease"] => (key, options) =>
   Effect.flatMap(VaultKey.check(vault, "lease", key), () =>
-    Effect.flatMap(newOwner, (owner) => {
+    Effect.flatMap(unique, (owner) => {
       const term = Math.min(Math.max(minTerm, Duration.toMillis(options.term)), maxTerm)
       return acquire({ vault, operations, key, owner, term }, options.wait ?? defaultWait)
     }))
@@ -60,13 +60,6 @@ interface Claim {
   /** Milliseconds. */
   readonly term: number
 }
-
-/** Never the same twice, on whatever machine: nothing of it is told by a process id or a clock alone. */
-const newOwner: Effect.Effect<string> = Effect.zipWith(
-  freshId,
-  Random.nextIntBetween(0, 2 ** 31),
-  (id, random) => `${id}-${random.toString(36)}`
-)
 
 const toMillis = (nanos: bigint): number => Number(nanos / 1_000_000n)
 

@@ -40,11 +40,19 @@ export interface Names {
   readonly aside: string
   readonly lease: string
   readonly fence: string
+  /** Never there. */
+  readonly probe: string
 }
 
 export const namesOf = (prefix: string, key: string): Names => {
   const record = `${prefix}{${escape(key)}}`
-  return { record, aside: `${record}:aside`, lease: `${record}:lease`, fence: `${record}:fence` }
+  return {
+    record,
+    aside: `${record}:aside`,
+    lease: `${record}:lease`,
+    fence: `${record}:fence`,
+    probe: `${record}:probe`
+  }
 }
 
 /** The key whose record has this name. */

@@ -20,10 +20,10 @@ export interface Options {
 
 export interface Connection {
   /**
-   * Runs a command; its interruption does not take it back. When an answer does not come in time the
-   * connection is given up, because that is what a dead one looks like.
+   * Runs commands, all within the limit; an interruption takes back none that was sent. When an answer does
+   * not come in time the connection is given up, because that is what a dead one looks like.
    */
-  readonly use: <A>(command: (client: Redis) => Promise<A>) => Effect.Effect<A, Problem>
+  readonly use: <A>(commands: (client: Redis) => Effect.Effect<A, Problem>) => Effect.Effect<A, Problem>
 }
 
 type State =
@@ -35,19 +35,19 @@ export const make = (options: Options): Effect.Effect<Connection, never, Scope.S
   Effect.gen(function*() {
     const state = yield* SynchronizedRef.make<State>({ _tag: "Idle" })
     yield* Effect.addFinalizer(() => close(state))
-    return { use: (command) => use(state, options, command) }
+    return { use: (commands) => use(state, options, commands) }
   })
 
 const use = <A>(
   state: SynchronizedRef.SynchronizedRef<State>,
   options: Options,
-  command: (client: Redis) => Promise<A>
+  commands: (client: Redis) => Effect.Effect<A, Problem>
 ): Effect.Effect<A, Problem> =>
   Effect.suspend(() => {
     let used: Redis | undefined
     const run = Effect.flatMap(obtain(state, options), (client) => {
       used = client
-      return attempt(() => command(client))
+      return commands(client)
     })
     return Effect.tapError(
       bounded(run, options.timeLimit, () => timedOut(options.timeLimit)),

@@ -34,7 +34,7 @@ export const make = (
       timeLimit: options.timeLimit,
       prepare: (client) => subscribe(client, options, announcer, lost)
     })
-    const alive = connection.use((client) => client.ping())
+    const alive = connection.use((client) => Connection.attempt(() => client.ping()))
     const started = yield* Effect.makeLatch()
     yield* Effect.forkScoped(Effect.zipRight(started.await, keep(alive, lost)))
     const ready = Effect.zipLeft(alive, started.open)

@@ -128,13 +128,18 @@ const unknownRefusal: Meaning = [
   "Check that it is a Redis server of version 5 or later that runs scripts."
 ]
 
+/** Those inside of scripts are checked too. */
+const commands =
+  "PING, SELECT, EVAL, SCAN, SUBSCRIBE, PUBLISH, TYPE, HMGET, HEXISTS, HSTRLEN, HSET, RENAME, " +
+  "PERSIST, PEXPIRE, GET, SET, DEL and TIME"
+
 const meanings: Readonly<Record<string, Meaning>> = {
   NOAUTH: password,
   WRONGPASS: password,
   NOPERM: [
     "Denied",
     "the user lacks a right",
-    "Let the user run EVAL, SCAN and PUBLISH, and use the prefix's keys and channels."
+    `Let the user use the prefix's keys and channels, and run ${commands}.`
   ],
   DENIED: protectedMode,
   // Most often a primary that has just become a replica: a new connection may find the new primary.

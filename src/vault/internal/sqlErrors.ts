@@ -16,10 +16,16 @@ interface Meaning {
 /** The first that fits counts. */
 const meanings: ReadonlyArray<Meaning> = [
   {
-    codes: /^(?:SQLITE_BUSY|SQLITE_LOCKED|55P03|40001|40P01|57014)/,
+    codes: /^(?:SQLITE_BUSY|SQLITE_LOCKED|55P03|40001|40P01)/,
     error: Locked,
     detail: "other work on the database stood in the way for too long",
     hint: "Try again later."
+  },
+  {
+    codes: /^57014/,
+    error: Unreachable,
+    detail: "the database did not answer in time",
+    hint: "Check that it is not overloaded, or raise the time limit."
   },
   {
     codes: /^(?:25006|SQLITE_READONLY)/,
@@ -50,6 +56,13 @@ const meanings: ReadonlyArray<Meaning> = [
     error: Denied,
     detail: "the database file can't be opened",
     hint: "Check that its directory exists and that this program's user may write there."
+  },
+  {
+    codes: /^ESTALE/,
+    error: Unreachable,
+    detail: "the database file was removed, or another one put in its place",
+    hint:
+      "Put it back, or start the program again; programs that have the file open do not see the other one."
   },
   {
     codes: /^(?:53100|SQLITE_FULL)/,

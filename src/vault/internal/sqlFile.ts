@@ -2,8 +2,10 @@
 import type * as PlatformError from "@effect/platform/Error"
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"
+import { SqlError } from "@effect/sql/SqlError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { VaultError } from "../VaultError.js"
 import { Denied } from "../VaultError.js"
 import { freshId } from "./freshId.js"
@@ -32,6 +34,30 @@ export const prepare = (
     (error) => error._tag === "Denied" ? error : refuse(vault, "get")({ code: codeOf(error) })
   )
   return bounded(failing, Duration.seconds(10), () => tooSlow(vault, "get"))
+}
+
+/**
+ * Fails once the path leads to another file than now, or to none: what is written to a file that was removed
+ * is lost, and a lease in it excludes nobody.
+ */
+export const guard = (
+  fs: FileSystem.FileSystem,
+  vault: string,
+  file: string
+): Effect.Effect<Effect.Effect<void, SqlError>, VaultError> => {
+  const found = Effect.map(fs.stat(file), ({ dev, ino }) => `${dev}:${Option.getOrElse(ino, () => "")}`)
+  const still = (first: string) =>
+    found.pipe(
+      Effect.filterOrFail((now) => now === first, () => "another file"),
+      Effect.mapBoth({
+        onFailure: () => new SqlError({ cause: { code: "ESTALE" } }),
+        onSuccess: () => undefined
+      })
+    )
+  return Effect.mapBoth(found, {
+    onFailure: (error) => refuse(vault, "get")({ code: codeOf(error) }),
+    onSuccess: still
+  })
 }
 
 /**

@@ -109,8 +109,8 @@ export const reading = <A>(
   )
 
 /**
- * Runs a statement that changes something, to its end or the limit: an interruption must not leave it under
- * way, to strike after a later one.
+ * Runs statements that change something, to their end or the limit: an interruption must not leave them under
+ * way.
  */
 export const writing = <A>(
   place: Place,

@@ -1,18 +1,23 @@
-/** The records of a SQL vault: each method is one statement, so that it happens in whole or not at all. */
+/**
+ * The records of a SQL vault. Each write is one statement, which happens in whole or not at all, and only over
+ * the version that it names.
+ */
+import type { SqlError } from "@effect/sql/SqlError"
 import type { Fragment } from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Vault from "../Vault.js"
 import type { Action, VaultError } from "../VaultError.js"
 import * as VaultKey from "../VaultKey.js"
 import { checkValue, conflict } from "./contract.js"
 import { sha256Hex } from "./digest.js"
-import { randomBytes, toBase64Url } from "./encryptionBytes.js"
 import type { Place } from "./sqlPlace.js"
 import { corrupt, reading, writing } from "./sqlPlace.js"
 import { endOf, escape, unescape } from "./sqlText.js"
+import { unique } from "./unique.js"
 
 export const maxValueBytes: number = 1024 * 1024
 
@@ -45,20 +50,19 @@ const toEntry = (
     onSome: (text) => Effect.succeed({ value: Redacted.make(text), version })
   })
 
+/**
+ * Writes over the version that is there, so that a statement that is held up on its way finds another one
+ * and does nothing.
+ */
 export const set = (
   place: Place,
   key: string,
   value: Redacted.Redacted<string>
 ): Effect.Effect<string, VaultError> =>
-  store(
-    place,
-    "set",
-    key,
-    value,
-    ({ key, value, version }) =>
-      place.sql`insert into ${place.records} (key, value, version) values (${key}, ${value}, ${version})
-      on conflict (key) do update set value = excluded.value, version = excluded.version returning version`
-  )
+  store(place, "set", key, value, (columns) =>
+    untilWritten(
+      Effect.flatMap(versionOf(place, columns.key), (found) => replace(place, found, columns))
+    ))
 
 export const compareAndSet = (
   place: Place,
@@ -66,7 +70,17 @@ export const compareAndSet = (
   expected: Option.Option<string>,
   value: Redacted.Redacted<string>
 ): Effect.Effect<string, VaultError> =>
-  store(place, "compareAndSet", key, value, ({ key, value, version }) =>
+  store(place, "compareAndSet", key, value, (columns) => replace(place, expected, columns))
+
+/** Whether it has written, which it only does over this version, or nothing. */
+const replace = (
+  place: Place,
+  expected: Option.Option<string>,
+  { key, topic, value, version }: Columns
+): Effect.Effect<boolean, SqlError> =>
+  write(
+    place,
+    topic,
     Option.match(expected, {
       onNone: () =>
         place.sql`insert into ${place.records} (key, value, version) values (${key}, ${value}, ${version})
@@ -74,10 +88,27 @@ export const compareAndSet = (
       onSome: (old) =>
         place.sql`update ${place.records} set value = ${value}, version = ${version}
           where key = ${key} and version = ${old} returning version`
-    }))
+    })
+  )
+
+const versionOf = (
+  { records, sql }: Place,
+  key: string
+): Effect.Effect<Option.Option<string>, SqlError> =>
+  Effect.map(
+    sql<{ readonly version: unknown }>`select version from ${records} where key = ${key}`,
+    ([row]) => row === undefined ? Option.none() : Option.some(String(row.version))
+  )
+
+/** Somebody else's write may come between, and then it is tried again; the limit is the whole call's. */
+const untilWritten = (attempt: Effect.Effect<boolean, SqlError>): Effect.Effect<boolean, SqlError> =>
+  Effect.as(Effect.repeat(attempt, { until: (hasWritten) => hasWritten, schedule: again }), true)
+
+const again = Schedule.jittered(Schedule.spaced("5 millis"))
 
 interface Columns {
   readonly key: string
+  readonly topic: string
   readonly value: string
   readonly version: string
 }
@@ -88,38 +119,31 @@ const store = Effect.fnUntraced(function*(
   action: Action,
   key: string,
   value: Redacted.Redacted<string>,
-  statement: (columns: Columns) => Fragment
+  writer: (columns: Columns) => Effect.Effect<boolean, SqlError>
 ) {
   yield* VaultKey.check(place.vault, action, key)
   yield* checkValue(place.vault, action, value, maxValueBytes)
-  const version = yield* newVersion
-  const columns = { key: escape(key), value: escape(Redacted.value(value)), version }
-  const hasWritten = yield* write(place, action, key, statement(columns))
+  const version = yield* unique
+  const topic = yield* topicOf(key)
+  const columns = { key: escape(key), topic, value: escape(Redacted.value(value)), version }
+  const hasWritten = yield* writing(place, action, writer(columns))
   return hasWritten ? version : yield* conflict(place.vault, action)
 })
 
-/** Never the same twice, whoever makes it. */
-const newVersion: Effect.Effect<string> = Effect.map(randomBytes(16), toBase64Url)
-
-/** Whether the statement, which returns versions, has written. */
+/**
+ * Whether the statement, which returns versions, has written. PostgreSQL tells those who listen, in the same
+ * step, if it has.
+ */
 const write = (
-  place: Place,
-  action: Action,
-  key: string,
+  { channel, dialect, sql }: Place,
+  topic: string,
   statement: Fragment
-): Effect.Effect<boolean, VaultError> =>
-  Effect.flatMap(
-    place.dialect.name === "postgresql" ? announcing(place, key, statement) : Effect.succeed(statement),
-    (whole) => Effect.map(writing(place, action, place.sql`${whole}`), ({ length }) => length > 0)
-  )
-
-/** Tells those who listen, in the same step, if it has written. */
-const announcing = ({ channel, sql }: Place, key: string, statement: Fragment): Effect.Effect<Fragment> =>
-  Effect.map(
-    topicOf(key),
-    (topic) =>
-      sql`with written as (${statement}) select version, pg_notify(${channel}, ${topic}) from written`
-  )
+): Effect.Effect<boolean, SqlError> => {
+  const whole = dialect.name === "postgresql"
+    ? sql`with written as (${statement}) select version, pg_notify(${channel}, ${topic}) from written`
+    : sql`${statement}`
+  return Effect.map(whole, ({ length }) => length > 0)
+}
 
 /** What is announced: everybody in the database can listen, so it is not the key itself. */
 export const topicOf = (key: string): Effect.Effect<string> => sha256Hex(escape(key))
@@ -128,19 +152,39 @@ export const remove = (
   place: Place,
   key: string,
   version: string | undefined
-): Effect.Effect<void, VaultError> => {
-  const { records, sql } = place
-  const its = sql`key = ${escape(key)}`
-  const only = version === undefined ? its : sql`${its} and version = ${version}`
-  return VaultKey.check(place.vault, "remove", key).pipe(
-    Effect.zipRight(write(place, "remove", key, sql`delete from ${records} where ${only} returning version`)),
-    Effect.flatMap((hasRemoved) =>
-      hasRemoved || version === undefined
-        ? Effect.void
-        : expectNone(place, sql`select 1 from ${records} where ${its}`)
-    )
+): Effect.Effect<void, VaultError> =>
+  Effect.gen(function*() {
+    yield* VaultKey.check(place.vault, "remove", key)
+    const topic = yield* topicOf(key)
+    if (version === undefined) return yield* writing(place, "remove", removeAny(place, escape(key), topic))
+    const hasRemoved = yield* writing(place, "remove", removeOnly(place, escape(key), topic, version))
+    if (hasRemoved) return
+    yield* expectNone(place, place.sql`select 1 from ${place.records} where key = ${escape(key)}`)
+  })
+
+/** Of the version that is there, for the reason that `set` has. */
+const removeAny = (place: Place, key: string, topic: string): Effect.Effect<void, SqlError> => {
+  const attempt = Effect.flatMap(
+    versionOf(place, key),
+    Option.match({
+      onNone: () => Effect.succeed(true),
+      onSome: (version) => removeOnly(place, key, topic, version)
+    })
   )
+  return Effect.asVoid(untilWritten(attempt))
 }
+
+const removeOnly = (
+  place: Place,
+  key: string,
+  topic: string,
+  version: string
+): Effect.Effect<boolean, SqlError> =>
+  write(
+    place,
+    topic,
+    place.sql`delete from ${place.records} where key = ${key} and version = ${version} returning version`
+  )
 
 /**
  * A version never comes back, so a record that is there after a removal of that version is at another one.

@@ -185,7 +185,7 @@ const repeated = (
     })
   )
 
-/** Right before each request: the turn must be ours, and what may be spent must still be taken by the issuer. */
+/** Right before each request: the turn is ours, and the issuer still takes what may be spent. */
 const allowed = Effect.fnUntraced(function*(self: Attempt, { isDoubtful, journaled, since }: Sent) {
   yield* Effect.mapError(self.mine.check, asTokenError(self))
   if (isDoubtful && !(yield* mayRepeat(self, journaled.record, since))) {
@@ -232,8 +232,8 @@ const settleFailure = Effect.fnUntraced(function*(self: Attempt, sent: Sent, err
 })
 
 /**
- * Nobody can tell any more whether the refresh token is spent, and sending it again might end the login. Whoever has
- * lost the turn can't tell either, but whoever has it may.
+ * Nobody can tell any more whether the refresh token is spent, and sending it again might end the login.
+ * Whoever has lost the turn can't tell either, but whoever has it may.
  */
 const giveUp = (self: Attempt, found: Versioned, since: number): Effect.Effect<never, TokenError> =>
   Effect.mapError(self.mine.check, asTokenError(self)).pipe(
@@ -242,8 +242,9 @@ const giveUp = (self: Attempt, found: Versioned, since: number): Effect.Effect<n
   )
 
 /**
- * Some issuers call a dead grant an invalid request. The second time it is not sent again by this process; the vault is
- * not told, because the request may really have been wrong, and a restart with a better set-up tries anew.
+ * Some issuers call a dead grant an invalid request. The second time it is not sent again by this process;
+ * the vault is not told, because the request may really have been wrong, and a restart with a better set-up
+ * tries anew.
  */
 const doubt = (
   { cell: { key, pending } }: Work,
