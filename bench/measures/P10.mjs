@@ -80,7 +80,7 @@ report({
     median(result.rounds.map(({ valid }) => valid))
   ]),
   notes: [
-    `the provider takes ${latency} ms for a redemption, by a pause; all processes start first, then ask at one instant`,
+    `the provider takes ${latency} ms for a redemption, by a pause; all start first, then ask at one instant`,
     `${rounds} rounds, each over another grant: the figures are their medians`,
     ...results.flatMap(({ kind, tries }) => tries > 1 ? [`${kind}: the best of ${tries} tries`] : []),
     ...results.flatMap(({ failures, kind }) => failures.slice(0, 2).map((failure) => `${kind}: ${failure}`))

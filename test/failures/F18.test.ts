@@ -15,8 +15,8 @@ const lockers = (): ReadonlyArray<number> =>
 const isLinux = existsSync("/proc/locks")
 
 /**
- * The kernel itself says that no process that redeems or waits holds or awaits a lock: exclusion needs none, so it is
- * there where locks are not kept, on network homes for one.
+ * The kernel itself says that no process that redeems or waits holds or awaits a lock: exclusion needs none,
+ * so it is there where locks are not kept, on network homes for one.
  */
 it.scopedLive.skipIf(!isLinux)(
   "F18 real processes exclude each other without any lock of the file system",

@@ -153,7 +153,7 @@ const mortal = (moment: CrashPoint.Moment, died: Deferred.Deferred<void>) => {
   )
 }
 
-/** One process dies at this moment, and then another one asks; both over files, where leases outlive their owners. */
+/** One process dies at this moment, then another one asks; over files, where leases outlive their owners. */
 const inherit = (moment: CrashPoint.Moment, graceWindow: number) =>
   Effect.gen(function*() {
     const { vault } = yield* temporary

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Blows from "./blows.js"
@@ -73,17 +74,14 @@ const prepare = Effect.fnUntraced(function*(plan: Plan) {
   const field: Field = { ...plan, notes, store, vault, provider, keys, firsts: new Map() }
   yield* Effect.forEach(keys, (key) => Effect.orDie(logIn(field, key)))
   yield* provider.faults({ ...Blows.faults, seed: yield* Random.nextIntBetween(0, 2 ** 31) })
-  yield* Effect.forEach(
-    keys.slice(0, 1).concat(Array.from({ length: plan.workers - 1 }, String)),
-    () => Blows.enlist(field)
-  )
+  yield* Effect.replicateEffect(Blows.enlist(field), plan.workers)
   return field
 })
 
 const logIn = Effect.fnUntraced(function*(field: Field, key: string) {
   const login = yield* field.provider.login
   const grant = yield* Grants.ofLogin(login)
-  yield* Grants.save(field.vault, key, grant)
+  yield* Effect.retry(Grants.save(field.vault, key, grant), Schedule.spaced("200 millis"))
   const stored = yield* Grants.load(field.vault, key)
   field.firsts.set(key, Option.match(stored, { onNone: () => "", onSome: Grants.hashOf }))
   field.notes.log(`${key}: login, the first refresh token is ${field.firsts.get(key)?.slice(0, 8)}`)
@@ -123,7 +121,7 @@ export const describe = (counters: Readonly<Record<string, number>>): string =>
 
 /** A person logs in where somebody was told to, if that is true; what made it necessary is looked for. */
 const logInAgain = Effect.fnUntraced(function*(field: Field) {
-  for (const key of field.notes.toLogIn) {
+  for (const key of Array.from(field.notes.toLogIn)) {
     field.notes.toLogIn.delete(key)
     const found = yield* Effect.either(Grants.load(field.vault, key))
     if (found._tag === "Left") {

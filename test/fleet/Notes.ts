@@ -3,6 +3,10 @@ import type { Relogin } from "./proof.js"
 import type { Entry, Report } from "./protocol.js"
 import type { Worker } from "./Workers.js"
 
+/** Milliseconds. */
+export const leaseTerm = 1_500
+export const deadline = 8_000
+
 export interface Member {
   readonly id: number
   worker: Worker | undefined
@@ -119,8 +123,8 @@ export const causeOf = (
   const senders = sendings.filter((one) => one.hash === hash)
   const blow = blows.find(({ at, id }) =>
     id === undefined
-      ? at > since - 5_000 && at < since + 8_000
-      : senders.some((sender) => sender.id === id && at >= sender.at - 4_500)
+      ? at > since - 5_000 && at < since + deadline
+      : senders.some((sender) => sender.id === id && at >= sender.at - leaseTerm * 3)
   )
   if (blow !== undefined) return blow.what
   return senders.length === 0

@@ -60,7 +60,7 @@ const run = ({ args = [], env, onExit, onMessage, onReport, program }: Started):
   child.on("error", (error) => keep(Buffer.from(String(error))))
   let ending: string | undefined
   const ended = new Promise<string>((resolve) => {
-    // `close` comes once the last report was read; a grandchild that holds the pipes must not delay that for ever.
+    // `close` comes once the last report was read.
     child.once("close", (code, signal) => {
       ending ??= signal ?? String(code)
       alive.delete(child)

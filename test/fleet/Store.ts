@@ -65,7 +65,7 @@ const bare = (
 ): Effect.Effect<{ readonly home: string; readonly outages: ReadonlyArray<Outage> }> =>
   Effect.succeed({ home, outages: [] })
 
-/** A small disk of its own that can be full, where that is permitted; else a directory that can be read-only. */
+/** A small disk of its own that can get full, where permitted; else a directory that gets read-only. */
 const disk = Effect.fnUntraced(function*(directory: string) {
   const home = path.join(directory, "disk")
   fs.mkdirSync(home)

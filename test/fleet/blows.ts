@@ -5,14 +5,12 @@ import * as Random from "effect/Random"
 import * as fs from "node:fs"
 import type { Programs } from "./compile.js"
 import type { IdentityProvider } from "./IdentityProvider.js"
+import { deadline, leaseTerm } from "./Notes.js"
 import type { Member, Notes } from "./Notes.js"
 import type { WorkerSettings } from "./protocol.js"
 import type { Kind, Store } from "./Store.js"
 import * as Workers from "./Workers.js"
 
-/** Milliseconds. */
-export const leaseTerm = 1_500
-export const deadline = 8_000
 /** What the issuer has more than the workers believe: their requests take time to arrive. */
 export const slack = 2_000
 

@@ -1,6 +1,6 @@
 /**
- * Makes plain JavaScript of what the processes of a fleet run, once and without type checks, so that each starts in a
- * fraction of the time that it takes to compile on the fly.
+ * Makes plain JavaScript of what the processes of a fleet run, once and without type checks, so that each
+ * starts in a fraction of the time that it takes to compile on the fly.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -10,8 +10,8 @@ import ts from "typescript"
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
 /**
- * Compiles the programs into this directory, and the library too unless a built one is given. Gives the paths of the
- * programs.
+ * Compiles the programs into this directory, and the library too unless a built one is given. Gives the
+ * paths of the programs.
  */
 export const compile = (directory: string, library?: URL) => {
   const built = library ?? pathToFileURL(`${path.join(directory, "src")}${path.sep}`)

@@ -20,7 +20,7 @@ describe("redeemed once", () => {
   it("holds for a chain, with repeats inside the window", () => {
     expect(Proof.redeemedOnce([login, first, entry("r0", "repeated", "r1"), second])).toMatchObject({
       ok: true,
-      detail: "2 redeemed, 1 repeats inside the window, reuse seen by the provider: 0"
+      detail: "2 redeemed, 1 repeats inside the window; reuse seen by the provider: 0"
     })
   })
 

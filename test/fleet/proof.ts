@@ -25,7 +25,8 @@ export const redeemedOnce = (log: ReadonlyArray<Entry>): Proof => {
     claim: "each refresh token was redeemed at most once outside a grace window",
     ok: twice.length === 0 && reuse.length === 0 && counts.size > 0,
     detail: [
-      `${counts.size} redeemed, ${repeats} repeats inside the window, reuse seen by the provider: ${reuse.length}`,
+      `${counts.size} redeemed, ${repeats} repeats inside the window`,
+      `reuse seen by the provider: ${reuse.length}`,
       ...twice.map(([hash, count]) => `${short(hash)} was redeemed ${count} times`),
       ...reuse.slice(0, 3).map(({ hash }) => `${short(hash)} was refused`)
     ].join("; ")

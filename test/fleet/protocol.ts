@@ -101,8 +101,8 @@ export interface Entry {
   /** Of the refresh token that was sent. */
   readonly hash: string | undefined
   /**
-   * `redeemed`: the provider acted; `repeated`: it gave an earlier answer again; `refused`: it took the refresh
-   * token for spent or unknown; `none`: it did nothing.
+   * `redeemed`: the provider acted; `repeated`: it gave an earlier answer again; `refused`: it took the
+   * refresh token for spent or unknown; `none`: it did nothing.
    */
   readonly outcome: "redeemed" | "repeated" | "refused" | "none"
   /** Of the refresh token that was given. */

@@ -1,7 +1,7 @@
 /**
- * The identity provider of a fleet, a process of its own: a certified one with rotation and reuse detection, and in
- * front of it a log, a grace window and faults on command. Its settings come as JSON in `FLEET_PROVIDER`; it answers to
- * its parent with its address, and ends when the parent does.
+ * The identity provider of a fleet, a process of its own: a certified one with rotation and reuse detection,
+ * and in front of it a log, a grace window and faults on command. Its settings come as JSON in
+ * `FLEET_PROVIDER`; it answers to its parent with its address, and ends when the parent does.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -1,6 +1,6 @@
 /**
- * Many processes, one expired grant in one vault, and all ask at the same moment. How long each waits, and what the
- * identity provider's own log says.
+ * Many processes, one expired grant in one vault, and all ask at the same moment. How long each waits, and
+ * what the identity provider's own log says.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

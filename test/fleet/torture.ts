@@ -1,12 +1,12 @@
 /**
- * A fleet under torture: workers are killed at random moments and stopped for longer than a lease, clocks jump, replies
- * are lost, the store goes away. At the end everything may settle, and the identity provider's own log has to prove
- * that nothing was redeemed twice and nothing was lost. Exit 0 only when all is proved.
+ * A fleet under torture: workers are killed at random moments and stopped for longer than a lease, clocks
+ * jump, replies are lost, the store goes away. At the end everything may settle, and the identity provider's
+ * own log has to prove that nothing was redeemed twice and nothing was lost. Exit 0 only when all is proved.
  *
  * `npm run torture -- --minutes 1` spends a third of that on files, on PostgreSQL and on Redis each; with
- * `--vault file` (postgres, redis, libsql) all of it there. `--seed` repeats a run as far as chance decides it;
- * `--grace 0` is an issuer that takes no refresh token twice; `--workers` and `--grants` say how many; `--keep` names a
- * directory for what happened and for all that the processes wrote.
+ * `--vault file` (postgres, redis, libsql) all of it there. `--seed` repeats a run as far as chance decides
+ * it; `--grace 0` is an issuer that takes no refresh token twice; `--workers` and `--grants` say how many;
+ * `--keep` names a directory for what happened and for all that the processes wrote.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Clock from "effect/Clock"

@@ -1,7 +1,8 @@
 /**
- * One process of a fleet: stored grants over a shared vault with a cache on top, used again and again. Its settings
- * come as JSON in `FLEET_WORKER`, commands through the channel to its parent; reports go out on file descriptor 4, in
- * one write each. It dies, or stands still, by its own hand at the crash points that it is told.
+ * One process of a fleet: stored grants over a shared vault with a cache on top, used again and again. Its
+ * settings come as JSON in `FLEET_WORKER`, commands through the channel to its parent; reports go out on
+ * file descriptor 4, in one write each. It dies, or stands still, by its own hand at the crash points that
+ * it is told.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
