@@ -14,7 +14,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     pool: "forks",
-    poolOptions: { forks: { minForks: 1, maxForks: 2 } },
+    poolOptions: { forks: { minForks: 1, maxForks: 3 } },
     // On the virtual clock a test takes milliseconds; these limits are for tests on real parts.
     testTimeout: 20_000,
     hookTimeout: 60_000,

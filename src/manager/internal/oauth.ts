@@ -1,17 +1,22 @@
 /** What `OAuthSource` and `SignIn` are made of. */
+import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as RefreshToken from "../../oauth/RefreshToken.js"
+import type { RefreshScheduler } from "../../RefreshScheduler.js"
+import type { Misconfigured } from "../../TokenError.js"
 import * as TokenSource from "../../TokenSource.js"
 import * as KeepAlive from "../../vault/KeepAlive.js"
 import * as PersistedCache from "../../vault/PersistedCache.js"
 import * as Persister from "../../vault/Persister.js"
+import type * as Vault from "../../vault/Vault.js"
 import * as VaultKey from "../../vault/VaultKey.js"
 
 type Below = PersistedCache.Options<never>
 
 /** What is said about the grant, and how it is kept; as `OAuthSource.Options` documents it. */
-interface Settings extends Pick<Below, "deadline" | "graceWindow" | "leaseTerm" | "name"> {
+export interface Settings extends Pick<Below, "deadline" | "graceWindow" | "leaseTerm" | "name"> {
   readonly refresh: RefreshToken.Options
   readonly key?: VaultKey.Input | undefined
   readonly persister?: Persister.Callback | undefined
@@ -26,7 +31,13 @@ export interface Shared extends Pick<Below, "deadline" | "graceWindow" | "key" |
 }
 
 /** Begins to keep the grant alive, if that is wanted. The scope waits for the persister: a command may end at once. */
-export const prepare = Effect.fnUntraced(function*(options: Settings) {
+export const prepare: (
+  options: Settings
+) => Effect.Effect<
+  Shared,
+  Misconfigured,
+  Vault.Vault | HttpClient.HttpClient | RefreshScheduler | Scope.Scope
+> = Effect.fnUntraced(function*(options) {
   const { deadline, graceWindow, keepAlive, leaseTerm, refresh } = options
   const redeem = yield* RefreshToken.make(refresh)
   const key = options.key ?? (yield* keyOf(refresh))
@@ -46,7 +57,10 @@ export const keyOf = (refresh: RefreshToken.Options): Effect.Effect<VaultKey.Vau
   })
 
 /** The memory over what is stored. */
-export const remembered = (shared: Shared, options: Pick<Below, "cache" | "login" | "minUsable" | "wrap">) =>
+export const remembered = (
+  shared: Shared,
+  options: Pick<Below, "cache" | "login" | "minUsable" | "wrap">
+): Effect.Effect<TokenSource.TokenSource, never, Vault.Vault | RefreshScheduler | Scope.Scope> =>
   Effect.map(PersistedCache.make({ ...shared, ...options }), (memory) => retelling(memory, shared.persister))
 
 /** What the persister failed to take it is told again by calls that need no vault, too. */
