@@ -15,7 +15,6 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { globalValue } from "effect/GlobalValue"
 import * as Layer from "effect/Layer"
@@ -23,7 +22,8 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { Misconfigured } from "../TokenError.js"
-import { checkValue, conflict, unsupported } from "./internal/contract.js"
+import { checkValue, isAt, isRemovable, unsupported } from "./internal/contract.js"
+import type { Standing } from "./internal/contract.js"
 import * as Directory from "./internal/directory.js"
 import type { Place } from "./internal/directory.js"
 import * as FileLease from "./internal/fileLease.js"
@@ -31,7 +31,6 @@ import * as FileRecord from "./internal/fileRecord.js"
 import * as FileWrite from "./internal/fileWrite.js"
 import { freshId } from "./internal/freshId.js"
 import * as KeyedMutex from "./internal/keyedMutex.js"
-import { bounded } from "./internal/shielded.js"
 import * as Vault from "./Vault.js"
 import type { Action, VaultError } from "./VaultError.js"
 import { Corrupt } from "./VaultError.js"
@@ -67,16 +66,9 @@ export const make = (
     const vault = options.name ?? "file"
     if (options.directory.trim() === "") return yield* noDirectory(vault)
     const directory = path.resolve(options.directory)
-    const identity = Vault.identity(`file:${yield* realPathOf(fs, path, directory)}`)
+    const identity = Vault.identity(`file:${yield* Directory.realPathOf(fs, path, directory)}`)
     return service({ vault, directory, identity, fs, path, owner: undefined })
   })
-
-/** A disk that does not answer is reported when it is used. */
-const realPathOf = (fs: FileSystem.FileSystem, path: Path.Path, directory: string): Effect.Effect<string> =>
-  Effect.orElseSucceed(
-    bounded(Directory.realPath(fs, path, directory), Duration.seconds(10), () => undefined),
-    () => directory
-  )
 
 const noDirectory = (source: string): Misconfigured =>
   new Misconfigured({
@@ -103,7 +95,7 @@ const service = (place: Place): Vault.Service => ({
     Effect.map(onStem(place, "get", key, (stem) => lookup(place, "get", key, stem)), Option.map(toEntry)),
   set: (key, value) => write(place, "set", key, value, () => Effect.void),
   compareAndSet: (key, expected, value) =>
-    write(place, "compareAndSet", key, value, (found) => isAt(place, "compareAndSet", found, expected)),
+    write(place, "compareAndSet", key, value, (found) => isAt(place.vault, "compareAndSet", found, expected)),
   remove: (key, options) => remove(place, key, options?.version),
   list: (prefix) => list(place, prefix),
   lease: FileLease.make(place),
@@ -152,8 +144,7 @@ const otherKey: FileRecord.Problem = {
   hint: "Rename it back, or log in again; the file is then moved aside, not deleted."
 }
 
-/** What stands in the place of a record. */
-type Found = Option.Option<FileRecord.Sealed> | Corrupt
+type Found = Standing<FileRecord.Sealed>
 
 const write = (
   place: Place,
@@ -200,37 +191,12 @@ const keep = (place: Place, action: Action, stem: string, found: Found): Effect.
   return Option.isSome(found) ? FileWrite.keepBackup(place, stem) : Effect.void
 }
 
-const isAt = (
-  place: Place,
-  action: Action,
-  found: Found,
-  expected: Option.Option<string>
-): Effect.Effect<void, VaultError> => {
-  if (!Option.isOption(found)) return Effect.fail(found)
-  const version = Option.getOrUndefined(Option.map(found, (record) => record.version))
-  return version === Option.getOrUndefined(expected)
-    ? Effect.void
-    : Effect.fail(conflict(place.vault, action))
-}
-
 const remove = (place: Place, key: string, version: string | undefined): Effect.Effect<void, VaultError> =>
   onStem(place, "remove", key, (stem) => {
-    const isThere = version === undefined ? Effect.void : isVersion(place, key, stem, version)
-    const erase = Effect.zipRight(isThere, FileWrite.erase(place, "remove", stem))
+    const isRight = isRemovable(place.vault, readRecord(place, "remove", key, stem), version)
+    const erase = Effect.zipRight(isRight, FileWrite.erase(place, "remove", stem))
     return alone(place, stem, Effect.asVoid(Effect.whenEffect(erase, Directory.guard(place, "remove"))))
   })
-
-const isVersion = (
-  place: Place,
-  key: string,
-  stem: string,
-  version: string
-): Effect.Effect<void, VaultError> =>
-  Effect.filterOrFail(
-    readRecord(place, "remove", key, stem),
-    (found) => Option.isNone(found) || found.value.version === version,
-    () => conflict(place.vault, "remove")
-  )
 
 /** One at a time, and once begun to the end. */
 const alone = <A, E>(place: Place, stem: string, self: Effect.Effect<A, E>): Effect.Effect<A, E> =>

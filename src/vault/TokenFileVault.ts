@@ -22,7 +22,6 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { globalValue } from "effect/GlobalValue"
 import * as Layer from "effect/Layer"
@@ -30,14 +29,14 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { Misconfigured } from "../TokenError.js"
-import { checkValue, conflict, unsupported } from "./internal/contract.js"
+import { checkValue, isAt, isRemovable, unsupported } from "./internal/contract.js"
+import type { Standing } from "./internal/contract.js"
 import * as Directory from "./internal/directory.js"
 import type { Place } from "./internal/directory.js"
 import * as FileLease from "./internal/fileLease.js"
 import * as FileWrite from "./internal/fileWrite.js"
 import { freshId } from "./internal/freshId.js"
 import * as KeyedMutex from "./internal/keyedMutex.js"
-import { bounded } from "./internal/shielded.js"
 import * as TokenFile from "./internal/tokenFile.js"
 import * as Vault from "./Vault.js"
 import type { Action, VaultError } from "./VaultError.js"
@@ -81,7 +80,7 @@ export const make = (
     const only = path.basename(file)
     if (options.path.trim() === "" || options.path.endsWith("/") || only === "") return yield* noFile(vault)
     const key = options.key ?? "login"
-    const directory = yield* realPathOf(fs, path, path.dirname(file))
+    const directory = yield* Directory.realPathOf(fs, path, path.dirname(file))
     const identity = Vault.identity(`token-file:${path.join(directory, only)}`)
     return service({
       key: yield* Effect.mapError(VaultKey.check(vault, "get", VaultKey.nameOf(key)), badKey(vault)),
@@ -89,13 +88,6 @@ export const make = (
       place: { vault, directory, only, identity, fs, path, owner: undefined }
     })
   })
-
-/** A disk that does not answer is reported when it is used. */
-const realPathOf = (fs: FileSystem.FileSystem, path: Path.Path, directory: string): Effect.Effect<string> =>
-  Effect.orElseSucceed(
-    bounded(Directory.realPath(fs, path, directory), Duration.seconds(10), () => undefined),
-    () => directory
-  )
 
 const noFile = (source: string): Misconfigured =>
   new Misconfigured({
@@ -134,7 +126,13 @@ const service = (self: Self): Vault.Service => {
       ifOurs(self, "get", key, Effect.map(read(self, "get"), Option.map(toEntry)), Effect.succeedNone),
     set: (key, value) => write(self, "set", key, value, () => Effect.void),
     compareAndSet: (key, expected, value) =>
-      write(self, "compareAndSet", key, value, (found) => isAt(self, found, expected)),
+      write(
+        self,
+        "compareAndSet",
+        key,
+        value,
+        (found) => isAt(place.vault, "compareAndSet", found, expected)
+      ),
     remove: (key, options) => ifOurs(self, "remove", key, remove(self, options?.version), Effect.void),
     list: (prefix) =>
       Effect.map(isThere(self, "list"), (found) => found && self.key.startsWith(prefix) ? [self.key] : []),
@@ -213,8 +211,7 @@ const open = Effect.fnUntraced(function*(self: Self, action: Action) {
 const corrupt = ({ place }: Self, action: Action, { detail, hint }: TokenFile.Problem): Corrupt =>
   new Corrupt({ vault: place.vault, action, detail: `${nameOf(place)}: ${detail}`, hint })
 
-/** What stands in the place of the file. */
-type Found = Option.Option<TokenFile.Opened> | Corrupt
+type Found = Standing<TokenFile.Opened>
 
 const write = (
   self: Self,
@@ -269,27 +266,9 @@ const keep = ({ place }: Self, action: Action, found: Found): Effect.Effect<void
   )
 }
 
-const isAt = (
-  { place }: Self,
-  found: Found,
-  expected: Option.Option<string>
-): Effect.Effect<void, VaultError> => {
-  if (!Option.isOption(found)) return Effect.fail(found)
-  const version = Option.getOrUndefined(Option.map(found, (opened) => opened.version))
-  return version === Option.getOrUndefined(expected)
-    ? Effect.void
-    : Effect.fail(conflict(place.vault, "compareAndSet"))
-}
-
 const remove = (self: Self, version: string | undefined): Effect.Effect<void, VaultError> => {
   const { place } = self
-  const isRight = version === undefined
-    ? Effect.void
-    : Effect.filterOrFail(
-      read(self, "remove"),
-      (found) => Option.isNone(found) || found.value.version === version,
-      () => conflict(place.vault, "remove")
-    )
+  const isRight = isRemovable(place.vault, read(self, "remove"), version)
   const erase = Effect.whenEffect(
     FileWrite.erase(place, "remove", place.only),
     Directory.guard(place, "remove")

@@ -8,7 +8,8 @@ import type * as Vault from "../Vault.js"
 import type { Action, VaultError } from "../VaultError.js"
 import { Corrupt } from "../VaultError.js"
 import * as VaultKey from "../VaultKey.js"
-import { checkValue, conflict, unsupported } from "./contract.js"
+import { checkValue, isAt, isRemovable, unsupported } from "./contract.js"
+import type { Standing } from "./contract.js"
 import * as FileRecord from "./fileRecord.js"
 import { freshId } from "./freshId.js"
 import * as KeyedMutex from "./keyedMutex.js"
@@ -52,7 +53,13 @@ export const make = (options: Options): Vault.Service => ({
     ),
   set: (key, value) => write(options, "set", key, value, () => Effect.void),
   compareAndSet: (key, expected, value) =>
-    write(options, "compareAndSet", key, value, (found) => isAt(options, found, expected)),
+    write(
+      options,
+      "compareAndSet",
+      key,
+      value,
+      (found) => isAt(options.vault, "compareAndSet", found, expected)
+    ),
   remove: (key, condition) => remove(options, key, condition?.version),
   list: (prefix) => list(options, prefix),
   lease: () => Effect.fail(unsupported(options.vault, "lease", "this store has no leases")),
@@ -95,8 +102,7 @@ const corrupt = ({ vault }: Options, action: Action, name: string, detail: strin
     hint: "Log in again, which replaces the entry, or remove it."
   })
 
-/** What stands in the place of a record. */
-type Found = Option.Option<FileRecord.Sealed> | Corrupt
+type Found = Standing<FileRecord.Sealed>
 
 const write = (
   options: Options,
@@ -131,39 +137,15 @@ const writeAlone = Effect.fnUntraced(function*(
   return sealed.version
 })
 
-const isAt = (
-  { vault }: Options,
-  found: Found,
-  expected: Option.Option<string>
-): Effect.Effect<void, VaultError> => {
-  if (!Option.isOption(found)) return Effect.fail(found)
-  const version = Option.getOrUndefined(Option.map(found, (record) => record.version))
-  return version === Option.getOrUndefined(expected)
-    ? Effect.void
-    : Effect.fail(conflict(vault, "compareAndSet"))
-}
-
 const remove = (
   options: Options,
   key: string,
   version: string | undefined
 ): Effect.Effect<void, VaultError> =>
   onName(options, "remove", key, (name) => {
-    const isThere = version === undefined ? Effect.void : isVersion(options, key, name, version)
-    return alone(options, name, Effect.zipRight(isThere, options.blobs.erase(name)))
+    const isRight = isRemovable(options.vault, lookup(options, "remove", key, name), version)
+    return alone(options, name, Effect.zipRight(isRight, options.blobs.erase(name)))
   })
-
-const isVersion = (
-  options: Options,
-  key: string,
-  name: string,
-  version: string
-): Effect.Effect<void, VaultError> =>
-  Effect.filterOrFail(
-    lookup(options, "remove", key, name),
-    (found) => Option.isNone(found) || found.value.version === version,
-    () => conflict(options.vault, "remove")
-  )
 
 /** One at a time, and once begun to the end. */
 const alone = <A, E>({ identity }: Options, name: string, self: Effect.Effect<A, E>): Effect.Effect<A, E> =>

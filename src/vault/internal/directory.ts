@@ -29,7 +29,7 @@ export interface Place {
  * The directory without links, as far as it is there, so that one directory has one identity by whatever name
  * it goes.
  */
-export const realPath = (
+const realPath = (
   fs: FileSystem.FileSystem,
   path: Path.Path,
   directory: string
@@ -40,6 +40,17 @@ export const realPath = (
       ? Effect.succeed(directory)
       : Effect.map(realPath(fs, path, parent), (real) => path.join(real, path.basename(directory)))
   })
+
+/** The same, bounded: a disk that does not answer is reported when it is used. */
+export const realPathOf = (
+  fs: FileSystem.FileSystem,
+  path: Path.Path,
+  directory: string
+): Effect.Effect<string> =>
+  Effect.orElseSucceed(
+    bounded(realPath(fs, path, directory), Duration.seconds(10), () => undefined),
+    () => directory
+  )
 
 /** The files of a key: `stem` is its encoded name, which holds no dot. */
 export const recordFile = (stem: string): string => `${stem}.cred`

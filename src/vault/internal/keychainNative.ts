@@ -7,8 +7,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { globalValue } from "effect/GlobalValue"
 import * as Option from "effect/Option"
+import type { Failure } from "./blobFailure.js"
 import { classify, noBinding, unanswered } from "./keychainFailure.js"
-import type { Failure } from "./keychainFailure.js"
 import { bounded } from "./shielded.js"
 
 export interface Native {

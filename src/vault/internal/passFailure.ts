@@ -1,31 +1,6 @@
 /** What `pass` and the `gpg` below it can answer instead of doing what they were asked. */
-import type { Action, VaultError } from "../VaultError.js"
-import { Corrupt, Denied, Locked, Unreachable } from "../VaultError.js"
+import type { Failure } from "./blobFailure.js"
 import type * as Command from "./command.js"
-
-/** Why it was not done. What the programs said is not shown. */
-export interface Failure {
-  readonly reason: "Absent" | "Locked" | "Denied" | "Spoilt" | "Failed"
-  readonly detail: string
-  readonly hint: string
-}
-
-/** The same as the vault gives it. */
-export const toVaultError =
-  (vault: string, action: Action) => ({ detail, hint, reason }: Failure): VaultError => {
-    const fields = { vault, action, detail, hint }
-    switch (reason) {
-      case "Locked":
-        return new Locked(fields)
-      case "Denied":
-        return new Denied(fields)
-      case "Spoilt":
-        return new Corrupt(fields)
-      case "Absent":
-      case "Failed":
-        return new Unreachable(fields)
-    }
-  }
 
 export const noProgram: Failure = {
   reason: "Absent",
