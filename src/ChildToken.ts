@@ -153,15 +153,10 @@ const watched = <E extends TokenError>(
   source: TokenSource.TokenSource<E>,
   given: Given
 ): TokenSource.TokenSource<E> =>
-  TokenSource.make({
-    name: source.name,
-    request: (request) => Effect.tap(source.request(request), (token) => note(given, token)),
-    timeLimit: source.timeLimit,
-    invalidate: (token) => source.invalidate(token),
-    peek: () => source.peek(),
-    status: source.status,
-    onChange: (listener) => source.onChange(listener)
-  })
+  TokenSource.withRequest(
+    source,
+    (request) => Effect.tap(source.request(request), (token) => note(given, token))
+  )
 
 const note = (given: Given, token: Token.Token): Effect.Effect<void> =>
   Effect.map(Clock.currentTimeMillis, (now) => {

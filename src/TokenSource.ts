@@ -141,6 +141,26 @@ export interface Options<E extends TokenError> extends Partial<Omit<TokenSource<
  */
 export const make = <E extends TokenError>(options: Options<E>): TokenSource<E> => new Made(options)
 
+/**
+ * The same source with other answers: `request` gets each request, and whatever else the source does stays as it is.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withRequest = <E extends TokenError, E2 extends TokenError>(
+  self: TokenSource<E>,
+  request: (request: TokenRequest) => Effect.Effect<Token.Token, E2>
+): TokenSource<E2> =>
+  make({
+    name: self.name,
+    request,
+    timeLimit: self.timeLimit,
+    invalidate: (token) => self.invalidate(token),
+    peek: () => self.peek(),
+    status: self.status,
+    onChange: (listener) => self.onChange(listener)
+  })
+
 class Made<E extends TokenError> extends NamedSource implements TokenSource<E> {
   readonly name: string
   readonly timeLimit: Duration.Duration

@@ -120,16 +120,10 @@ const withFallback = (
   source: TokenSource.TokenSource,
   fallback: TokenError | undefined
 ): TokenSource.TokenSource =>
-  fallback === undefined ? source : TokenSource.make({
-    name: source.name,
-    request: (request) =>
-      Effect.catchTag(source.request(request), "TokenUnavailable", () => Effect.fail(fallback)),
-    timeLimit: source.timeLimit,
-    invalidate: (token) => source.invalidate(token),
-    peek: () => source.peek(),
-    status: source.status,
-    onChange: (listener) => source.onChange(listener)
-  })
+  fallback === undefined ? source : TokenSource.withRequest(
+    source,
+    (request) => Effect.catchTag(source.request(request), "TokenUnavailable", () => Effect.fail(fallback))
+  )
 
 /**
  * The source that asks nobody, as the program's token source.

@@ -139,7 +139,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
       deadline: shared.deadline,
       graceWindow: shared.graceWindow,
       leaseTerm: shared.leaseTerm,
-      stored: Persister.stored(persister)
+      stored: persister && Persister.stored(persister)
     }),
     login: Effect.timeoutFail(login.login, {
       duration: login.timeLimit,

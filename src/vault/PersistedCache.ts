@@ -77,21 +77,14 @@ interface State {
 
 /** While there is news, a new token is one that is stored. */
 const adopting = (source: TokenSource.TokenSource, state: State): TokenSource.TokenSource =>
-  TokenSource.make({
-    name: source.name,
-    request: (request) =>
-      Effect.tap(
-        Effect.suspend(() => source.request(state.isNews ? { ...request, refresh: false } : request)),
-        (token) =>
-          Effect.sync(() => {
-            state.known = token
-          })
-      ),
-    timeLimit: source.timeLimit,
-    invalidate: (token) => source.invalidate(token),
-    status: source.status,
-    onChange: (listener) => source.onChange(listener)
-  })
+  TokenSource.withRequest(source, (request) =>
+    Effect.tap(
+      Effect.suspend(() => source.request(state.isNews ? { ...request, refresh: false } : request)),
+      (token) =>
+        Effect.sync(() => {
+          state.known = token
+        })
+    ))
 
 /**
  * Takes over what is stored, unless nobody has asked for a token yet. A token that the memory knows is no news,

@@ -27,7 +27,8 @@ export interface Settings extends Pick<Below, "deadline" | "graceWindow" | "leas
 export interface Shared extends Pick<Below, "deadline" | "graceWindow" | "key" | "leaseTerm"> {
   readonly name: string
   readonly redeem: NonNullable<Below["redeem"]>
-  readonly persister: Persister.Persister
+  /** Absent where nobody is to be told, so that a call for what is held costs no more than the memory. */
+  readonly persister: Persister.Persister | undefined
 }
 
 /** Begins to keep the grant alive, if that is wanted. The scope waits for the persister: a command may end at once. */
@@ -42,8 +43,8 @@ export const prepare: (
   const redeem = yield* RefreshToken.make(refresh)
   const key = options.key ?? (yield* keyOf(refresh))
   const name = options.name ?? `login at ${refresh.server.issuer}`
-  const persister = Persister.unsafeMake(name, options.persister)
-  yield* Effect.addFinalizer(() => persister.settled)
+  const persister = options.persister && Persister.unsafeMake(name, options.persister)
+  if (persister !== undefined) yield* Effect.addFinalizer(() => persister.settled)
   const shared: Shared = { key, name, redeem, deadline, graceWindow, leaseTerm, persister }
   if (keepAlive !== undefined) yield* KeepAlive.make({ ...shared, every: keepAlive })
   return shared
@@ -56,24 +57,21 @@ export const keyOf = (refresh: RefreshToken.Options): Effect.Effect<VaultKey.Vau
     issuer: refresh.server.issuer
   })
 
-/** The memory over what is stored. */
+/** The memory over what is stored. Where there is a persister, calls that need no vault tell it again too. */
 export const remembered = (
   shared: Shared,
   options: Pick<Below, "cache" | "login" | "minUsable" | "wrap">
-): Effect.Effect<TokenSource.TokenSource, never, Vault.Vault | RefreshScheduler | Scope.Scope> =>
-  Effect.map(PersistedCache.make({ ...shared, ...options }), (memory) => retelling(memory, shared.persister))
-
-/** What the persister failed to take it is told again by calls that need no vault, too. */
-const retelling = (
-  memory: TokenSource.TokenSource,
-  { retry }: Persister.Persister
-): TokenSource.TokenSource =>
-  TokenSource.make({
-    name: memory.name,
-    request: (request) => Effect.zipRight(retry, memory.request(request)),
-    timeLimit: memory.timeLimit,
-    invalidate: (token) => memory.invalidate(token),
-    peek: () => memory.peek(),
-    status: memory.status,
-    onChange: (listener) => memory.onChange(listener)
-  })
+): Effect.Effect<TokenSource.TokenSource, never, Vault.Vault | RefreshScheduler | Scope.Scope> => {
+  const memory = PersistedCache.make({ ...shared, ...options })
+  const { persister } = shared
+  return persister === undefined ?
+    memory :
+    Effect.map(
+      memory,
+      (memory) =>
+        TokenSource.withRequest(
+          memory,
+          (request) => Effect.zipRight(persister.retry, memory.request(request))
+        )
+    )
+}

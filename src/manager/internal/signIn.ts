@@ -45,15 +45,10 @@ export const heeding = (stored: TokenSource.TokenSource, memo: Memo): TokenSourc
     Effect.suspend(() =>
       stored.request(memo.adopting > 0 ? { ...request, refresh: false, supersede: undefined } : request)
     )
-  return TokenSource.make({
-    name: stored.name,
-    timeLimit: stored.timeLimit,
-    request: (request) =>
-      Effect.flatMap(ask(request), (token) => isGone(token) ? ask(request) : Effect.succeed(token)),
-    invalidate: (token) => stored.invalidate(token),
-    status: stored.status,
-    onChange: (listener) => stored.onChange(listener)
-  })
+  return TokenSource.withRequest(
+    stored,
+    (request) => Effect.flatMap(ask(request), (token) => isGone(token) ? ask(request) : Effect.succeed(token))
+  )
 }
 
 /** Has the memory take what is stored, whatever it holds and whatever failed before. */
