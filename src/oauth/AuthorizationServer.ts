@@ -30,6 +30,34 @@ export interface AuthorizationServer {
   readonly metadata: Effect.Effect<ServerMetadata.ServerMetadata, TransientFailure | Misconfigured>
   /** Milliseconds that its clock is ahead of `Clock`, as the last answer's `Date` told; 0 before. */
   readonly clockOffset: Ref.Ref<number>
+  /** The nonces that its last answers asked proofs of possession for, by origin (RFC 9449 §8). */
+  readonly nonces: Ref.Ref<ReadonlyMap<string, Nonce>>
+  /** The public keys that it signs with, once they were needed. */
+  readonly keys: Ref.Ref<Keys | undefined>
+}
+
+/**
+ * A nonce of a server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Nonce {
+  readonly value: string
+  /** When it was received, in Unix milliseconds. */
+  readonly at: number
+}
+
+/**
+ * A server's public keys (RFC 7517 §5).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Keys {
+  readonly keys: ReadonlyArray<Readonly<Record<string, unknown>>>
+  /** When they were received, in Unix milliseconds. */
+  readonly at: number
 }
 
 /**
@@ -48,6 +76,8 @@ export interface Options {
   readonly registrationEndpoint?: string | undefined
   readonly revocationEndpoint?: string | undefined
   readonly introspectionEndpoint?: string | undefined
+  readonly userinfoEndpoint?: string | undefined
+  readonly endSessionEndpoint?: string | undefined
   readonly jwksUri?: string | undefined
 }
 
@@ -61,13 +91,19 @@ export const make = (options: Options): Effect.Effect<AuthorizationServer, Misco
   const metadata = toMetadata(options)
   return Effect.zipRight(
     ServerMetadata.checkEndpoints("authorization server", metadata),
-    Effect.map(Ref.make(0), (clockOffset) => ({
-      issuer: metadata.issuer,
-      metadata: Effect.succeed(metadata),
-      clockOffset
-    }))
+    Effect.map(
+      learnt,
+      (learnt) => ({ issuer: metadata.issuer, metadata: Effect.succeed(metadata), ...learnt })
+    )
   )
 }
+
+/** What answers will tell. */
+const learnt: Effect.Effect<Pick<AuthorizationServer, "clockOffset" | "nonces" | "keys">> = Effect.all({
+  clockOffset: Ref.make(0),
+  nonces: Ref.make<ReadonlyMap<string, Nonce>>(new Map()),
+  keys: Ref.make<Keys | undefined>(undefined)
+})
 
 const toMetadata = (options: Options): ServerMetadata.ServerMetadata => ({
   issuer: options.issuer ?? options.tokenEndpoint,
@@ -78,6 +114,8 @@ const toMetadata = (options: Options): ServerMetadata.ServerMetadata => ({
   ...given("registration_endpoint", options.registrationEndpoint),
   ...given("revocation_endpoint", options.revocationEndpoint),
   ...given("introspection_endpoint", options.introspectionEndpoint),
+  ...given("userinfo_endpoint", options.userinfoEndpoint),
+  ...given("end_session_endpoint", options.endSessionEndpoint),
   ...given("jwks_uri", options.jwksUri)
 })
 
@@ -116,12 +154,12 @@ export const discover: (
     const url = yield* Url.secure("discovery", "the issuer", options.issuer)
     if (url.search !== "") return yield* hasQuery
     const source = `discovery of ${url.host}`
-    const clockOffset = yield* Ref.make(0)
-    const send = yield* Transport.make({ ...options, source, clockOffset })
+    const known = yield* learnt
+    const send = yield* Transport.make({ ...options, source, clockOffset: known.clockOffset })
     const read = Discovery.read({ source, issuer: options.issuer, document: options.document ?? "any", send })
     const cacheFor = Duration.decode(options.cacheFor ?? Duration.hours(1))
     const metadata = yield* Memo.make(read, cacheFor, isUntrustworthy)
-    return { issuer: options.issuer, metadata, clockOffset }
+    return { issuer: options.issuer, metadata, ...known }
   }
 )
 

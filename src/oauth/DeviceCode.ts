@@ -13,12 +13,11 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as oauth from "oauth4webapi"
 import type { Grant } from "../Grant.js"
-import type { TransientFailure } from "../TokenError.js"
-import { Misconfigured, ReauthRequired } from "../TokenError.js"
+import type { Misconfigured, TransientFailure } from "../TokenError.js"
+import { ReauthRequired } from "../TokenError.js"
 import * as DeviceAuthorization from "./internal/deviceAuthorization.js"
 import * as Failure from "./internal/failure.js"
 import * as PollSchedule from "./internal/pollSchedule.js"
-import * as Protocol from "./internal/protocol.js"
 import * as Endpoint from "./internal/tokenEndpoint.js"
 import type * as TokenEndpoint from "./TokenEndpoint.js"
 
@@ -167,21 +166,14 @@ const start = (
   options: Options
 ): Effect.Effect<Authorization, TokenEndpoint.GrantError> =>
   Effect.gen(function*() {
-    const party = yield* Effect.filterOrFail(
-      endpoint.party,
-      ({ server }) => server.device_authorization_endpoint !== undefined,
-      () => unsupported(endpoint.source)
-    )
     const verifier = options.pkce === true ? oauth.generateRandomCodeVerifier() : undefined
     const pkce = verifier === undefined ? {} : yield* challengeOf(verifier)
-    const { interval, lifetime, ...decoded } = yield* Effect.flatMap(
-      Protocol.perform(
-        endpoint.source,
-        (fetch) => requestAuthorization(party, options, pkce, fetch),
-        endpoint.send
-      ),
-      (answer) => DeviceAuthorization.decode(endpoint.source, answer, endpoint.authenticates)
-    )
+    const { interval, lifetime, ...decoded } = yield* endpoint.ask({
+      span: "oauth.device_authorization",
+      endpoint: "device_authorization_endpoint",
+      request: (party, requestOptions) => requestAuthorization(party, options, pkce, requestOptions),
+      decode: (answer) => DeviceAuthorization.decode(endpoint.source, answer, endpoint.authenticates)
+    })
     const now = yield* Clock.currentTimeMillis
     return {
       ...decoded,
@@ -189,11 +181,7 @@ const start = (
       interval: Duration.millis(interval),
       codeVerifier: verifier === undefined ? undefined : Redacted.make(verifier)
     }
-  }).pipe(
-    endpoint.againOnSkew,
-    Effect.catchTag("Refusal", (refusal) => Effect.fail(Failure.ofRefusal(refusal))),
-    Endpoint.traced("oauth.device_authorization", { "oauth.source": endpoint.source })
-  )
+  }).pipe(Effect.catchTag("Refusal", (refusal) => Effect.fail(Failure.ofRefusal(refusal))))
 
 const challengeOf = (verifier: string): Effect.Effect<Record<string, string>> =>
   Effect.map(Effect.promise(() => oauth.calculatePKCECodeChallenge(verifier)), (challenge) => ({
@@ -205,17 +193,14 @@ const requestAuthorization = (
   { auth, client, server }: Endpoint.Party,
   { audience, authorizationParameters, resource, scopes }: Options,
   pkce: Record<string, string>,
-  fetch: Protocol.Fetch
+  requestOptions: Endpoint.RequestOptions
 ): Promise<Response> =>
   oauth.deviceAuthorizationRequest(
     server,
     client,
     auth,
     Endpoint.fields(authorizationParameters, { scope: Endpoint.scope(scopes), resource, audience }, pkce),
-    {
-      [oauth.customFetch]: fetch,
-      [oauth.allowInsecureRequests]: Protocol.allowLoopback(server.device_authorization_endpoint)
-    }
+    requestOptions
   )
 
 const pollUntilDecided = (
@@ -286,14 +271,6 @@ const toEvent = ({ interval, nextAt, wait }: PollSchedule.Next): Event => {
       return { _tag: "Blip", nextAt, error: wait.error }
   }
 }
-
-const unsupported = (source: string): Misconfigured =>
-  new Misconfigured({
-    source,
-    reason: "UnsupportedGrant",
-    detail: "the server has no device authorization endpoint",
-    hint: "Use another way to log in, or give deviceAuthorizationEndpoint."
-  })
 
 const expired = (source: string, wait: PollSchedule.Wait): ReauthRequired =>
   new ReauthRequired({

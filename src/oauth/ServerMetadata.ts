@@ -27,7 +27,9 @@ export type ServerMetadata = {
   readonly userinfo_endpoint?: string
   readonly end_session_endpoint?: string
   readonly jwks_uri?: string
+  readonly mtls_endpoint_aliases?: Readonly<Record<string, string>>
   readonly scopes_supported?: Array<string>
+  readonly response_types_supported?: Array<string>
   readonly grant_types_supported?: Array<string>
   readonly code_challenge_methods_supported?: Array<string>
   readonly token_endpoint_auth_methods_supported?: Array<string>
@@ -59,6 +61,11 @@ const texts = Schema.optionalWith(Schema.mutable(Schema.Array(Schema.String)), {
 })
 const flag = Schema.optionalWith(Schema.Boolean, { exact: true, nullable: true })
 
+const aliases = Schema.optionalWith(Schema.Record({ key: Schema.String, value: Schema.String }), {
+  exact: true,
+  nullable: true
+})
+
 const decodeTypes = Schema.decodeUnknown(Schema.Struct({
   issuer: Schema.NonEmptyString,
   authorization_endpoint: text,
@@ -71,7 +78,9 @@ const decodeTypes = Schema.decodeUnknown(Schema.Struct({
   userinfo_endpoint: text,
   end_session_endpoint: text,
   jwks_uri: text,
+  mtls_endpoint_aliases: aliases,
   scopes_supported: texts,
+  response_types_supported: texts,
   grant_types_supported: texts,
   code_challenge_methods_supported: texts,
   token_endpoint_auth_methods_supported: texts,
@@ -115,10 +124,11 @@ export const checkEndpoints = (
   source: string,
   metadata: ServerMetadata
 ): Effect.Effect<void, Misconfigured> =>
-  Effect.forEach(endpoints, (name) => {
-    const address = metadata[name]
-    return address === undefined ? Effect.void : Effect.asVoid(Url.secure(source, name, address))
-  }, { discard: true })
+  Effect.forEach([
+    ...endpoints.map((name) => [name, metadata[name]] as const),
+    ...Object.entries(metadata.mtls_endpoint_aliases ?? {})
+  ], ([name, address]) =>
+    address === undefined ? Effect.void : Effect.asVoid(Url.secure(source, name, address)), { discard: true })
 
 const invalid = (source: string, detail: string): Misconfigured =>
   new Misconfigured({

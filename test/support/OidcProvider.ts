@@ -20,7 +20,9 @@ export interface OidcProvider {
   readonly clientKey: { readonly jwk: jose.JWK; readonly pem: string; readonly key: CryptoKey }
   /** Does what a person does who follows the link, logs in and consents; gives the text of the last page. */
   readonly approve: (url: string) => Effect.Effect<string>
-  /** The same, but aborts at the first form that asks to confirm the code. */
+  /** The same for a login whose browser is sent back to another address: gives that, and does not go there. */
+  readonly authorize: (url: string) => Effect.Effect<string>
+  /** The same as `approve`, but aborts at the first form that asks to confirm the code. */
   readonly deny: (url: string) => Effect.Effect<string>
 }
 
@@ -35,7 +37,11 @@ export interface Options {
   readonly accessTokenLifetime?: number | undefined
   /** Seconds. Default 600. */
   readonly deviceCodeLifetime?: number | undefined
-  /** Laid over the configuration. */
+  /** Clients beside those of `make`. */
+  readonly clients?: Configuration["clients"]
+  /** Laid over the features that are on anyway. */
+  readonly features?: Configuration["features"]
+  /** Laid over the rest of the configuration. */
   readonly configuration?: Configuration | undefined
 }
 
@@ -43,7 +49,10 @@ export interface Options {
 export const basicSecret = "b-a_s~i.c:+ %/&=?!*'()secret-of-basic"
 export const postSecret = "p-o_s~t:+ %/&=?-secret-of-post-client"
 
-/** A provider with the clients `cc-basic`, `cc-post`, `cc-jwt` (client credentials) and `device` (public). */
+/**
+ * A provider with the clients `cc-basic`, `cc-post`, `cc-jwt` (client credentials), `device` (public), and for
+ * logins in a browser `native` (public, on any loopback port under `/callback`) and `web` (with a secret).
+ */
 export const make = (options: Options = {}): Effect.Effect<OidcProvider, never, Scope.Scope> =>
   Effect.gen(function*() {
     const server = yield* listen
@@ -64,6 +73,7 @@ export const make = (options: Options = {}): Effect.Effect<OidcProvider, never, 
       requests,
       clientKey,
       approve: (url) => Effect.promise(() => browse(url, {})),
+      authorize: (url) => Effect.promise(() => browse(url, {}, (location) => !location.startsWith(issuer))),
       deny: (url) => Effect.promise(() => browse(url, { abort: "yes" }))
     }
   })
@@ -138,15 +148,35 @@ const configure = (options: Options, clientKey: jose.JWK, signingKey: jose.JWK):
         grant_types: ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
         redirect_uris: [],
         response_types: []
-      }
+      },
+      {
+        client_id: "native",
+        application_type: "native",
+        token_endpoint_auth_method: "none",
+        grant_types: ["authorization_code", "refresh_token"],
+        redirect_uris: ["http://127.0.0.1/callback", "http://[::1]/callback", "http://localhost/callback"],
+        post_logout_redirect_uris: ["http://127.0.0.1/logged-out"],
+        response_types: ["code"]
+      },
+      {
+        client_id: "web",
+        application_type: "native",
+        client_secret: basicSecret,
+        token_endpoint_auth_method: "client_secret_basic",
+        grant_types: ["authorization_code", "refresh_token"],
+        redirect_uris: ["http://127.0.0.1/callback"],
+        response_types: ["code"]
+      },
+      ...options.clients ?? []
     ],
     features: {
       clientCredentials: { enabled: true },
       deviceFlow: { enabled: true },
       revocation: { enabled: true },
       introspection: { enabled: true },
-      devInteractions: { enabled: true }
-    },
+      devInteractions: { enabled: true },
+      ...options.features
+    } as NonNullable<Configuration["features"]>,
     rotateRefreshToken: true,
     issueRefreshToken: () => true,
     ttl: {
@@ -164,8 +194,12 @@ const configure = (options: Options, clientKey: jose.JWK, signingKey: jose.JWK):
   }
 }
 
-/** Follows redirects and submits each form that it meets, until a page has none. */
-const browse = async (start: string, press: Readonly<Record<string, string>>): Promise<string> => {
+/** Follows redirects, up to one where it ends, and submits each form that it meets, until a page has none. */
+const browse = async (
+  start: string,
+  press: Readonly<Record<string, string>>,
+  ends: (location: string) => boolean = () => false
+): Promise<string> => {
   const jar = new Map<string, string>()
   let request: { readonly url: string; readonly form?: URLSearchParams } = { url: start }
   for (let step = 0; step < 20; step++) {
@@ -182,6 +216,7 @@ const browse = async (start: string, press: Readonly<Record<string, string>>): P
     const page = await response.text()
     if (location !== null) {
       request = { url: new URL(location, request.url).href }
+      if (ends(request.url)) return request.url
       continue
     }
     const form = readForm(page, press)

@@ -9,9 +9,10 @@ import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import * as oauth from "oauth4webapi"
 import type { Grant } from "../../Grant.js"
-import type { Misconfigured, ReauthRequired } from "../../TokenError.js"
-import { TransientFailure } from "../../TokenError.js"
+import type { ReauthRequired, RequestRejected } from "../../TokenError.js"
+import { Misconfigured, TransientFailure } from "../../TokenError.js"
 import type { Limits } from "../Limits.js"
+import type { ServerMetadata } from "../ServerMetadata.js"
 import type { Parameters } from "../TokenEndpoint.js"
 import * as ClientAuth from "./clientAuth.js"
 import { Refusal } from "./failure.js"
@@ -43,6 +44,19 @@ export interface Exchange {
   readonly spends?: string | undefined
 }
 
+/** A question to an endpoint of the server that gives no grants. */
+export interface Question<A> {
+  /** The name of the span, such as `oauth.revocation`. */
+  readonly span: string
+  readonly endpoint: EndpointName
+  readonly request: (party: Party, options: RequestOptions) => Promise<Response>
+  readonly decode: (
+    answer: Transport.Answer
+  ) => Effect.Effect<A, Refusal | TransientFailure | ReauthRequired | RequestRejected | Misconfigured>
+}
+
+type EndpointName = Extract<keyof ServerMetadata, `${string}_endpoint`>
+
 export interface TokenEndpoint {
   readonly source: string
   /** How long one exchange may take: the metadata, then the request, which may be signed once more. */
@@ -57,6 +71,13 @@ export interface TokenEndpoint {
   readonly exchange: (
     exchange: Exchange
   ) => Effect.Effect<Grant, Refusal | TransientFailure | ReauthRequired | Misconfigured>
+  /**
+   * Asks another endpoint, signed once more where the clocks turn out to differ. `Misconfigured` where the
+   * server has no such endpoint. From the moment that the answer is there, it is not interrupted.
+   */
+  readonly ask: <A>(
+    question: Question<A>
+  ) => Effect.Effect<A, Refusal | TransientFailure | ReauthRequired | RequestRejected | Misconfigured>
 }
 
 /** The endpoint for one client. `grant` names it where the options don't, `defaults` limit it. */
@@ -109,7 +130,22 @@ export const make = (
       traced("oauth.token", { "oauth.grant": exchange.grant, "oauth.source": source })(
         again(attempt(exchange))
       )
-    return { source, timeLimit, authenticates, party, send, againOnSkew: again, exchange }
+    const ask: TokenEndpoint["ask"] = (question) =>
+      Effect.flatMap(party, (party) => {
+        const address = party.server[question.endpoint]
+        return address === undefined ? Effect.fail(absent(source, question.endpoint)) : received(
+          (send) =>
+            Protocol.perform(
+              source,
+              (fetch) =>
+                question.request(party, requestOptions(party, fetch, address)),
+              send
+            ),
+          send,
+          question.decode
+        )
+      }).pipe(again, traced(question.span, { "oauth.source": source }))
+    return { source, timeLimit, authenticates, party, send, againOnSkew: again, exchange, ask }
   })
 
 /** Sends interruptibly, and decodes what has arrived without being interrupted. */
@@ -164,10 +200,22 @@ const isInvalidClient = <E>(error: E | Refusal): error is Refusal =>
 const judgeAny = ({ client, server }: Party): TokenResponse.Judge => (response, options) =>
   oauth.processGenericTokenEndpointResponse(server, client, response, options)
 
-const requestOptions = ({ server }: Party, fetch: Protocol.Fetch): RequestOptions => ({
+const requestOptions = (
+  { server }: Party,
+  fetch: Protocol.Fetch,
+  address: string | undefined = server.token_endpoint
+): RequestOptions => ({
   [oauth.customFetch]: fetch,
-  [oauth.allowInsecureRequests]: Protocol.allowLoopback(server.token_endpoint)
+  [oauth.allowInsecureRequests]: Protocol.allowLoopback(address)
 })
+
+const absent = (source: string, endpoint: EndpointName): Misconfigured =>
+  new Misconfigured({
+    source,
+    reason: "UnsupportedGrant",
+    detail: `the server has no ${endpoint.replaceAll("_", " ")}`,
+    hint: "Give the endpoint explicitly if the server has one that its metadata doesn't tell."
+  })
 
 const hostOf = (issuer: string): string => Url.parse(issuer)?.host ?? "the authorization server"
 
