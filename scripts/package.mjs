@@ -35,7 +35,7 @@ const attw = spawnSync(
 if (attw.status !== 0) console.error(attw.stdout, attw.stderr)
 
 /** Leaves out what everybody has, and finds nothing else: the optional packages are installed here. */
-const everybodys = /^(effect|@effect\/platform|jose|oauth4webapi|@noble\/hashes)(\/|$)/
+const everybodys = /^(effect|@effect\/platform|jose|oauth4webapi|uqr|@noble\/hashes)(\/|$)/
 const packages = {
   name: "packages",
   setup: ({ onResolve }) =>
