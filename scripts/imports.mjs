@@ -7,12 +7,19 @@ const walls = {
   oauth: ["core"],
   login: ["core", "oauth"],
   vault: ["core"],
-  http: ["core"],
+  http: ["core", "oauth/Dpop"],
   pool: ["core", "http"],
   identity: ["core", "oauth"],
   provider: ["core", "oauth"],
   manager: ["core", "oauth", "login", "vault", "http", "pool", "identity", "provider"],
-  testing: ["core", "oauth", "vault/Vault", "vault/CrashPoint"],
+  testing: [
+    "core",
+    "oauth",
+    "vault/Vault",
+    "vault/CrashPoint",
+    "login/BrowserLauncher",
+    "login/CallbackListener"
+  ],
   cli: ["core", "oauth", "login", "vault", "http", "pool", "identity", "provider", "manager", "testing"]
 }
 

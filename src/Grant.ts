@@ -3,6 +3,10 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import type * as Token from "./Token.js"
 
@@ -56,17 +60,73 @@ export const make = (options: Options): Grant => ({
 
 /**
  * What is held after a renewal: everything from the new grant, and from the old one whatever the new one omits. A
- * refresh token that the answer leaves out stays as it was (RFC 6749 §6), and scopes that it leaves out are unchanged
- * (RFC 6749 §5.1).
+ * refresh token that the answer leaves out stays as it was (RFC 6749 §6), scopes that it leaves out are unchanged
+ * (RFC 6749 §5.1), and the key that a refresh token is bound to stays with it (RFC 9449 §5).
  *
  * @since 0.1.0
  * @category combinators
  */
 export const renew = (self: Grant, renewed: Grant): Grant => ({
-  token: renewed.token.scopes.length > 0 ? renewed.token : { ...renewed.token, scopes: self.token.scopes },
+  token: {
+    ...renewed.token,
+    scopes: renewed.token.scopes.length > 0 ? renewed.token.scopes : self.token.scopes,
+    proofKey: renewed.token.proofKey ?? self.token.proofKey
+  },
   refreshToken: renewed.refreshToken ?? self.refreshToken,
   refreshExpiresAt: renewed.refreshExpiresAt ??
     (renewed.refreshToken === undefined ? self.refreshExpiresAt : undefined),
   idToken: renewed.idToken ?? self.idToken,
   extra: { ...self.extra, ...renewed.extra }
 })
+
+/** Each answer that may hold a grant takes a part of it; whoever cancels the login around them takes the whole. */
+class Arrivals extends Context.Tag("effect-credentials/Grant/Arrivals")<Arrivals, Effect.Semaphore>() {}
+
+const whole = 1_000
+
+/**
+ * Runs a login and does with its grant what keeps it, such as to store it. Interruption cancels the login until the
+ * answer that holds its grant has arrived. From then on it goes on to its end, whoever has left, and what it gives is
+ * kept: at its issuer it is there by then, and nobody else has it.
+ *
+ * @since 0.1.0
+ * @category arrival
+ */
+export const keeping = <A, E, E2, R, R2>(
+  login: Effect.Effect<Grant, E, R>,
+  keep: (grant: Grant) => Effect.Effect<A, E2, R2>
+): Effect.Effect<A, E | E2, R | R2> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const arrivals = yield* Effect.makeSemaphore(whole)
+      // A daemon, since an interruption goes to all children at once; it is ended below in any case.
+      const fiber = yield* restore(login).pipe(
+        Effect.provideService(Arrivals, arrivals),
+        Effect.ensuring(arrivals.release(whole)),
+        Effect.forkDaemon
+      )
+      yield* Effect.exit(restore(Fiber.await(fiber)))
+      const exit = yield* Effect.zipRight(arrivals.take(whole), Fiber.interrupt(fiber))
+      return yield* Effect.flatMap(exit, keep)
+    })
+  )
+
+/**
+ * What is made of an answer that may hold a grant. Where it does, a login that is run by `keeping` can't be cancelled
+ * any more; where it fails, it can again. To be run where nothing interrupts it.
+ *
+ * @since 0.1.0
+ * @category arrival
+ */
+export const arriving = <A, E, R>(answer: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(
+    Effect.serviceOption(Arrivals),
+    Option.match({
+      onNone: () => answer,
+      onSome: (arrivals) =>
+        Effect.zipRight(
+          Effect.interruptible(arrivals.take(1)),
+          Effect.onError(answer, () => arrivals.release(1))
+        )
+    })
+  )

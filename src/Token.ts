@@ -29,6 +29,11 @@ export interface Token {
   readonly scopes: ReadonlyArray<string>
   /** Counts up with each new token of one source; 0 for a token that no source has counted yet. */
   readonly generation: number
+  /**
+   * The private key to which it is bound, as a JWK in JSON text, or to which what renews it is bound
+   * (RFC 9449 §6); absent for a token that is not bound.
+   */
+  readonly proofKey: Redacted.Redacted<string> | undefined
 }
 
 /**
@@ -49,6 +54,8 @@ export interface Options {
   readonly scopes?: ReadonlyArray<string> | undefined
   /** Default 0. */
   readonly generation?: number | undefined
+  /** Default none. */
+  readonly proofKey?: Redacted.Redacted<string> | undefined
 }
 
 /**
@@ -75,7 +82,8 @@ export const make = (options: Options): Token => ({
   issuedAt: options.issuedAt || 0,
   expiresAt: Number.isNaN(options.expiresAt) ? 0 : options.expiresAt ?? Infinity,
   scopes: options.scopes ?? noScopes,
-  generation: options.generation ?? 0
+  generation: options.generation ?? 0,
+  proofKey: options.proofKey
 })
 
 /**
@@ -91,6 +99,7 @@ export const receive = (options: ReceiveOptions): Effect.Effect<Token> =>
       type: options.type,
       scopes: options.scopes,
       generation: options.generation,
+      proofKey: options.proofKey,
       issuedAt: now,
       expiresAt: options.expiresIn === undefined ? Infinity : now + Duration.toMillis(options.expiresIn)
     }))

@@ -57,7 +57,7 @@ export interface TokenStatus {
   readonly source: string
   readonly health: Health
   /** The token that it holds, without the secret. */
-  readonly token: Omit<Token.Token, "value"> | undefined
+  readonly token: Omit<Token.Token, "value" | "proofKey"> | undefined
   /** The failure that it remembers. */
   readonly failure: TokenError | undefined
   /** When it tries again by itself or lets a caller try, if it waits. */
@@ -97,12 +97,12 @@ export const make = (
 })
 
 /**
- * A token without its secret.
+ * A token without its secrets.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const describe = (token: Token.Token): Omit<Token.Token, "value"> => ({
+export const describe = (token: Token.Token): Omit<Token.Token, "value" | "proofKey"> => ({
   type: token.type,
   issuedAt: token.issuedAt,
   expiresAt: token.expiresAt,
@@ -132,7 +132,7 @@ const lines = (status: TokenStatus, role: string): ReadonlyArray<string> => {
   ]
 }
 
-const generation = (token: Omit<Token.Token, "value">): string =>
+const generation = (token: Omit<Token.Token, "value" | "proofKey">): string =>
   token.generation === 0 ? "" : `generation ${token.generation}, `
 
 const until = (instant: number): string => (instant === Infinity ? "never expires" : `expires ${at(instant)}`)

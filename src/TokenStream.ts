@@ -17,6 +17,7 @@ import * as Stream from "effect/Stream"
 import * as Token from "./Token.js"
 import { TransientFailure } from "./TokenError.js"
 import type { TokenError } from "./TokenError.js"
+import { withRequest } from "./TokenSource.js"
 import type { TokenSource } from "./TokenSource.js"
 import type * as TokenStatus from "./TokenStatus.js"
 
@@ -48,14 +49,19 @@ export interface ReopenOptions<E> {
   readonly before?: Duration.DurationInput | undefined
   /** Which failures of the stream mean that the token was refused. Default none. */
   readonly isRejection?: ((error: E) => boolean) | undefined
+  /**
+   * Whether an opening may have the source ask a person to log in. Default false: where a login is needed, the stream
+   * fails with what says so. A renewal beside an open stream never does.
+   */
+  readonly interactive?: boolean | undefined
 }
 
 /**
  * A stream that is opened with a token, and opened again with a newer one before that token expires or when the stream
  * says that it was refused. While the token is valid the stream stays open: a renewal that fails is tried again beside
- * it, and asks nobody to log in; when the token has expired, a source without another one is the stream's failure. So
- * is a refusal of a token that is replaced by the same one, or of two tokens in a row without an element between. Ends
- * when the opened stream ends.
+ * it; when the token has expired, a source without another one is the stream's failure. So is a refusal of a token
+ * that is replaced by the same one, or of two tokens in a row without an element between. Ends when the opened stream
+ * ends. Nobody is asked to log in, unless `interactive` allows it.
  *
  * @since 0.1.0
  * @category combinators
@@ -76,16 +82,23 @@ export const reopening: {
     self: TokenSource<E2>,
     open: (token: Token.Token) => Stream.Stream<A, E, R>,
     options?: ReopenOptions<E>
-  ): Stream.Stream<A, E | E2 | TransientFailure, R> =>
-    Stream.unwrap(
-      Effect.map(Ref.make<Phase<E>>({ _tag: "Due" }), (phase) =>
-        Stream.repeatEffectOption(nextToken(self, phase)).pipe(
-          Stream.flatMap((token) =>
-            opening(self, open(token), token, phase, options ?? {})
+  ): Stream.Stream<A, E | E2 | TransientFailure, R> => {
+    const source = options?.interactive === true ? self : quiet(self)
+    return Stream.unwrap(
+      Effect.map(
+        Ref.make<Phase<E>>({ _tag: "Due" }),
+        (phase) =>
+          Stream.repeatEffectOption(nextToken(source, phase)).pipe(
+            Stream.flatMap((token) => opening(source, open(token), token, phase, options ?? {}))
           )
-        ))
+      )
     )
+  }
 )
+
+/** The source without its people. */
+const quiet = <E extends TokenError>(source: TokenSource<E>): TokenSource<E> =>
+  withRequest(source, (request) => source.request({ ...request, interactive: false }))
 
 /** Where a stream is between one token and the next. */
 type Phase<E> =

@@ -284,11 +284,11 @@ const openings = () => {
 }
 
 /** Tokens `t1`, `t2`, … that live for 30 seconds each, so that they are renewed after 20; what else happens is scripted. */
-const renewing = (script: Kit.Script<TokenError>) => {
+const renewing = (script: Kit.Script<TokenError>, options?: TokenStream.ReopenOptions<never>) => {
   const { log, source } = Kit.issuer<TokenError>(script)
   const { log: opened, open } = openings()
   return Effect.map(
-    collect(TokenStream.reopening(source, open)),
+    collect(TokenStream.reopening(source, open, options)),
     ({ fiber }) => ({ fiber, opened, fetches: log.startedAt, requests: log.requests, source })
   )
 }
@@ -388,13 +388,12 @@ describe("a renewal beside an open stream", () => {
       })
   )
 
-  it.scoped("asks nobody to log in before the token has expired", () =>
+  it.scoped("asks nobody to log in before the token has expired, even where an opening may", () =>
     Effect.gen(function*() {
       const { opened, requests } = yield* renewing((nth, request) =>
         request.interactive === false
           ? Effect.fail(Kit.loginRequired)
-          : Kit.instantly("30 seconds")(nth, request)
-      )
+          : Kit.instantly("30 seconds")(nth, request), { interactive: true })
       yield* TestClock.adjust("30 seconds")
       expect(opened).toEqual([["+t1", 0], ["-t1", 30_000], ["+t3", 30_000]])
       expect(requests.map(({ interactive, supersede }) => [interactive, supersede && secretOf(supersede)]))

@@ -197,6 +197,17 @@ export const scope = (self: Challenge): ReadonlyArray<string> =>
   (self.parameters.get("scope") ?? "").split(" ").filter((name) => name !== "")
 
 /**
+ * The scopes that any of the challenges wants, as far as they can be scopes (RFC 6749 §3.3); at most fifty.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const scopes = (challenges: ReadonlyArray<Challenge>): ReadonlyArray<string> =>
+  [...new Set(challenges.flatMap(scope))].filter((name) => scopeToken.test(name)).slice(0, 50)
+
+const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/
+
+/**
  * Where the resource's metadata is, if that is an http or https URL (RFC 9728 §5.1). The server chose it:
  * check that the metadata names the resource that was asked before trusting it.
  *

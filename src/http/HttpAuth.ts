@@ -17,6 +17,7 @@
  *   `RejectedWhileFresh` does the refusing answer stand.
  * - Responses and errors show the request as it was without the credential. Of a cause or defect from below,
  *   the name, the code and the place are left (of a token's error, all).
+ * - A request never opens a login, unless `interactive` allows it.
  * - The span of a request tells its method, origin, path and status, and no headers and no query. Other spans
  *   of the client below are not recorded, those of the source are.
  *
@@ -45,16 +46,16 @@ import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Encoding from "effect/Encoding"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
-import * as Token from "../Token.js"
+import type * as Redacted from "effect/Redacted"
 import { Misconfigured } from "../TokenError.js"
 import type { TokenError } from "../TokenError.js"
 import * as TokenSource from "../TokenSource.js"
 import * as Challenge from "./Challenge.js"
+import * as Basic from "./internal/basic.js"
 import * as Disguise from "./internal/disguise.js"
+import * as Dpop from "./internal/dpop.js"
 import * as Exchange from "./internal/exchange.js"
 import * as Binding from "./internal/origins.js"
 import * as Placement from "./Placement.js"
@@ -90,6 +91,11 @@ export interface Options {
   readonly origins: Origins
   /** Lets the credential go over plain http to other machines too, where all on the way can read it. Default false. */
   readonly insecure?: boolean | undefined
+  /**
+   * Whether a request may have the source ask a person to log in. Default false: where a login is needed, the request
+   * fails with what says so, and the program logs in when it sees fit.
+   */
+  readonly interactive?: boolean | undefined
   /** Whether an answer refuses the token that its request carried. Default `isRejection`. */
   readonly rejected?: ((response: HttpClientResponse.HttpClientResponse) => boolean) | undefined
 }
@@ -113,6 +119,9 @@ export const isRejection = (response: HttpClientResponse.HttpClientResponse): bo
 const notCured: ReadonlySet<string> = new Set([
   "invalid_request",
   "insufficient_scope",
+  // Of the proof that goes with a bound token (RFC 9449 §7.1).
+  "invalid_dpop_proof",
+  "use_dpop_nonce",
   "insufficient_user_authentication"
 ])
 
@@ -126,6 +135,12 @@ export const authenticate = <E extends TokenError, E2 extends TokenError>(
   source: TokenSource.TokenSource<E>,
   placement: Placement.Placement<E2>,
   options: Options
+): Middleware<E | E2 | Misconfigured> => middleware(source, placement, options)
+
+const middleware = <E extends TokenError, E2 extends TokenError>(
+  source: TokenSource.TokenSource<E>,
+  placement: Placement.Placement<E2>,
+  options: Options & Pick<Exchange.Setup<E>, "learn">
 ): Middleware<E | E2 | Misconfigured> => {
   const locate = Binding.compile({
     source: source.name,
@@ -134,14 +149,19 @@ export const authenticate = <E extends TokenError, E2 extends TokenError>(
   })
   if (Either.isLeft(locate)) return failing(locate.left)
   const setup: Exchange.Setup<E | E2> = {
-    source,
+    source: options.interactive === true ? source : quiet(source),
     placement,
     locate: locate.right,
     unbound: options.origins === "any",
-    rejected: options.rejected ?? isRejection
+    rejected: options.rejected ?? isRejection,
+    learn: options.learn
   }
   return (client) => Exchange.client(client, setup)
 }
+
+/** The source without its people. */
+const quiet = <E extends TokenError>(source: TokenSource.TokenSource<E>): TokenSource.TokenSource<E> =>
+  TokenSource.withRequest(source, (request) => source.request({ ...request, interactive: false }))
 
 const failing = (error: Misconfigured): Middleware<Misconfigured> => (client) =>
   HttpClient.transformResponse(client, () => Effect.fail(error))
@@ -176,6 +196,38 @@ const wrongType = (source: string, type: string): Misconfigured =>
     detail: `its tokens are of the type ${type}, which is not presented as a bearer token`,
     hint: "Present it in the way of its type, or have the issuer give bearer tokens."
   })
+
+/**
+ * What a credential of bound tokens needs to know.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DpopOptions extends Options {
+  /**
+   * Whether a token of the type `Bearer` goes as such, without a proof, instead of being `Misconfigured`. Default false.
+   */
+  readonly allowBearer?: boolean | undefined
+}
+
+/**
+ * `Authorization: DPoP …`, and with each single try a new proof that its sender holds the key to which the
+ * token is bound (RFC 9449 §7). What an origin tells of its nonce and its clock goes into the next proof.
+ *
+ * An answer that asks for a nonce doesn't refuse the token: the request is sent once more with the same token
+ * and the nonce, if its body can be sent again; so it is where a proof is refused and the answer shows that the
+ * clocks differ. With `FetchHttpClient`, requests don't follow redirects by themselves, as with `apiKey`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const dpop = <E extends TokenError>(
+  source: TokenSource.TokenSource<E>,
+  options: DpopOptions
+): Middleware<E | Misconfigured> => {
+  const credential = Dpop.make(source.name, options.allowBearer ?? false)
+  return middleware(source, credential.placement, { ...options, learn: credential.learn })
+}
 
 /**
  * Where an API key goes: into a header, if need be behind a scheme (`{ header: "authorization", scheme:
@@ -250,43 +302,9 @@ export const basic = <E extends TokenError = never>(
   credentials: BasicCredentials<E>,
   options: Options
 ): Middleware<E | Misconfigured> => {
-  const { password } = credentials
-  const source = Redacted.isRedacted(password) ? fixed(password as Redacted.Redacted<string>) : password
-  const username = Redacted.isRedacted(credentials.username)
-    ? Redacted.value(credentials.username)
-    : credentials.username
-  const placement = Placement.header({ source: source.name, name: "authorization" }, (token) => {
-    const pair = `${username}:${Redacted.value(token.value)}`
-    if (username.includes(":") || controls.test(pair)) return Either.left(invalidPair(source.name))
-    return /^\s*:\s*$/.test(pair)
-      ? Either.left(blankPair(source.name))
-      : Either.right(`Basic ${Encoding.encodeBase64(pair)}`)
-  })
-  return authenticate(source, placement, options)
+  const source = Basic.sourceOf(credentials.password)
+  return authenticate(source, Basic.placement(source.name, credentials.username), options)
 }
-
-const controls = /\p{Cc}/u
-
-const fixed = (password: Redacted.Redacted<string>): TokenSource.TokenSource<never> => {
-  const token = Token.make({ value: password, type: "Basic" })
-  return TokenSource.make({ name: "basic credentials", request: () => Effect.succeed(token) })
-}
-
-const invalidPair = (source: string): Misconfigured =>
-  new Misconfigured({
-    source,
-    reason: "InvalidSecret",
-    detail: "the user name holds a colon, or one of the two holds control characters",
-    hint: "Look for a pasted line break, or for a user name that was given together with its password."
-  })
-
-const blankPair = (source: string): Misconfigured =>
-  new Misconfigured({
-    source,
-    reason: "EmptySecret",
-    detail: "the user name and the password are both empty or blank",
-    hint: "Look at where they come from; such a pair is never sent."
-  })
 
 /**
  * The client as a plain `HttpClient`, for whatever demands one, such as `transformClient` of

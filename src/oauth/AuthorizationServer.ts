@@ -133,7 +133,9 @@ export interface DiscoverOptions extends Limits {
   readonly issuer: string
   /**
    * Which document is read: OpenID Connect's, RFC 8414's, or OpenID's first and RFC 8414's where there is
-   * none. Default `any`.
+   * none. `mcp` reads RFC 8414's first, then OpenID's, that one also where its path comes last, as the Model
+   * Context Protocol wants it, for servers that only a resource has named: none elsewhere may name an address of
+   * this machine or its network. Default `any`.
    */
   readonly document?: Discovery.Document | undefined
   /** How long the metadata is remembered. Default 1 hour. */

@@ -24,10 +24,10 @@ export interface Client {
  * @since 0.1.0
  * @category models
  */
-export type ClientAuth = None | Basic | Post | PrivateKeyJwt
+export type ClientAuth = None | Basic | Post | PrivateKeyJwt | ClientSecretJwt | Tls | Anonymous
 
 /**
- * A public client, which has no secret; or one that the TLS connection of the injected HttpClient identifies.
+ * A public client, which has no secret.
  *
  * @since 0.1.0
  * @category models
@@ -70,6 +70,37 @@ export interface PrivateKeyJwt extends PrivateKeyJwtOptions {
 }
 
 /**
+ * A JWT that is signed anew for each request with the client's secret, which itself stays here (OpenID Connect
+ * Core §9).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientSecretJwt extends ClientSecretJwtOptions {
+  readonly _tag: "ClientSecretJwt"
+}
+
+/**
+ * The certificate of the TLS connection identifies the client, which only says its id (RFC 8705 §2).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Tls {
+  readonly _tag: "Tls"
+}
+
+/**
+ * Nothing identifies the client, not even its id: what the grant itself brings says who asks (RFC 7521 §4.1).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Anonymous {
+  readonly _tag: "Anonymous"
+}
+
+/**
  * A private key: PKCS#8 PEM or a JWK as text, a JWK as an object, or a key that WebCrypto holds.
  *
  * @since 0.1.0
@@ -92,6 +123,20 @@ export interface PrivateKeyJwtOptions {
    * sign with `RS256`. A `CryptoKey` has its algorithm already.
    */
   readonly algorithm?: string | undefined
+  /** The `aud` of the JWT. Default: the issuer, or the token endpoint where no issuer is known. */
+  readonly audience?: string | undefined
+}
+
+/**
+ * What `clientSecretJwt` takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientSecretJwtOptions {
+  readonly secret: Redacted.Redacted<string>
+  /** The JWS algorithm. Default `HS256`. */
+  readonly algorithm?: "HS256" | "HS384" | "HS512" | undefined
   /** The `aud` of the JWT. Default: the issuer, or the token endpoint where no issuer is known. */
   readonly audience?: string | undefined
 }
@@ -137,3 +182,33 @@ export const privateKeyJwt = (options: PrivateKeyJwtOptions): PrivateKeyJwt => (
   _tag: "PrivateKeyJwt",
   ...options
 })
+
+/**
+ * A JWT signed with the secret instead of the secret itself. Servers have to keep such secrets readable, so a key
+ * of the client's own is better where the server takes it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const clientSecretJwt = (options: ClientSecretJwtOptions): ClientSecretJwt => ({
+  _tag: "ClientSecretJwt",
+  ...options
+})
+
+/**
+ * Mutual TLS. The injected HttpClient has to be one whose connections present the certificate; requests go to the
+ * addresses that the server names for it (`mtls_endpoint_aliases`, RFC 8705 §5). Where tokens are bound to the
+ * certificate, the API has to be called with that HttpClient too.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const tls: Tls = { _tag: "Tls" }
+
+/**
+ * A client that does not name itself, for grants whose assertion says who asks. The id is never sent.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const anonymous: Client = { id: "anonymous", auth: { _tag: "Anonymous" } }

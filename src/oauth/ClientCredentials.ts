@@ -5,11 +5,13 @@
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
 import * as oauth from "oauth4webapi"
 import type { RequestRejected, TransientFailure } from "../TokenError.js"
 import { Misconfigured } from "../TokenError.js"
 import * as TokenSource from "../TokenSource.js"
 import * as Failure from "./internal/failure.js"
+import * as Target from "./internal/target.js"
 import * as Endpoint from "./internal/tokenEndpoint.js"
 import type * as TokenEndpoint from "./TokenEndpoint.js"
 
@@ -36,7 +38,8 @@ export interface Options extends TokenEndpoint.Options {
 export type ClientCredentialsError = TransientFailure | RequestRejected | Misconfigured
 
 /**
- * A source that asks the server for a new token on every request; `TokenCache.cached` makes it remember.
+ * A source that asks the server for a new token on every request; `TokenCache.cached` makes it remember. Bound
+ * tokens of one source are all bound to the same key.
  * Fails when the client's secret or key can't be used.
  *
  * @since 0.1.0
@@ -45,21 +48,32 @@ export type ClientCredentialsError = TransientFailure | RequestRejected | Miscon
 export const make = (
   options: Options
 ): Effect.Effect<TokenSource.TokenSource<ClientCredentialsError>, Misconfigured, HttpClient.HttpClient> =>
-  Effect.map(Endpoint.make("client credentials", options), (endpoint) => {
-    const fetch = Effect.map(fetchGrant(endpoint, options), (grant) => grant.token)
+  Effect.gen(function*() {
+    const endpoint = yield* Endpoint.make("client credentials", options)
+    const proofKey = yield* endpoint.proofKey
+    const fetch = Effect.map(fetchGrant(endpoint, options, proofKey), (grant) => grant.token)
     return TokenSource.make({ name: endpoint.source, timeLimit: endpoint.timeLimit, request: () => fetch })
   })
 
-const fetchGrant = (endpoint: Endpoint.TokenEndpoint, { audience, parameters, resource, scopes }: Options) =>
+const fetchGrant = (
+  endpoint: Endpoint.TokenEndpoint,
+  options: Options,
+  proofKey: Redacted.Redacted<string> | undefined
+) =>
   endpoint.exchange({
     grant: "client_credentials",
-    request: ({ auth, client, server }, options) =>
+    proofKey,
+    request: ({ auth, client, server }, requestOptions) =>
       oauth.clientCredentialsGrantRequest(
         server,
         client,
         auth,
-        Endpoint.fields(parameters, { scope: Endpoint.scope(scopes), resource, audience }),
-        options
+        Endpoint.fields(
+          options.parameters,
+          { scope: Endpoint.scope(options.scopes) },
+          Target.fields(options.dialect, options)
+        ),
+        requestOptions
       )
   }).pipe(
     Effect.catchTag("Refusal", (refusal) => Effect.fail(Failure.ofRefusal(refusal))),

@@ -15,9 +15,14 @@ import * as oauth from "oauth4webapi"
 import type { Grant } from "../Grant.js"
 import type { Misconfigured, TransientFailure } from "../TokenError.js"
 import { ReauthRequired } from "../TokenError.js"
+import type * as TokenDialect from "./Dialect.js"
 import * as DeviceAuthorization from "./internal/deviceAuthorization.js"
+import * as Dialects from "./internal/dialect.js"
 import * as Failure from "./internal/failure.js"
+import * as OfflineAccess from "./internal/offlineAccess.js"
+import * as Pkce from "./internal/pkce.js"
 import * as PollSchedule from "./internal/pollSchedule.js"
+import * as Target from "./internal/target.js"
 import * as Endpoint from "./internal/tokenEndpoint.js"
 import type * as TokenEndpoint from "./TokenEndpoint.js"
 
@@ -37,6 +42,32 @@ export interface Options extends TokenEndpoint.Options {
   readonly pkce?: boolean | undefined
   /** Further fields of the request that starts the login. */
   readonly authorizationParameters?: TokenEndpoint.Parameters | undefined
+  /**
+   * Whether `offline_access` is asked for too, without which some servers give no refresh token. Default: where
+   * some scopes are asked for and the server lists it.
+   */
+  readonly offlineAccess?: boolean | undefined
+  /** How the server departs from the standard. Default: not at all. */
+  readonly dialect?: Dialect | undefined
+}
+
+/**
+ * The departures of device logins from RFC 8628. What is left out is as the standard has it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Dialect extends TokenDialect.Dialect {
+  /** The grant type of a poll. Default `urn:ietf:params:oauth:grant-type:device_code`. */
+  readonly grantType?: string | undefined
+  /** Which of the two codes the device polls with, and under which name. Default `device_code`. */
+  readonly code?: "device_code" | "user_code" | undefined
+  /** What the server counts its `interval` in. Default `seconds`. */
+  readonly intervalUnit?: "seconds" | "milliseconds" | undefined
+  /** How long to wait between two polls where the server does not say. Default 5 seconds. */
+  readonly defaultInterval?: Duration.DurationInput | undefined
+  /** Whether the login starts with a random `state` that the answer has to give back. Default false. */
+  readonly state?: boolean | undefined
 }
 
 /**
@@ -58,6 +89,8 @@ export interface Authorization {
   /** How long to wait between two polls: 1 second to 5 minutes. */
   readonly interval: Duration.Duration
   readonly codeVerifier: Redacted.Redacted<string> | undefined
+  /** The private key that the token will be bound to, where it will be. */
+  readonly proofKey: Redacted.Redacted<string> | undefined
 }
 
 /**
@@ -166,40 +199,54 @@ const start = (
   options: Options
 ): Effect.Effect<Authorization, TokenEndpoint.GrantError> =>
   Effect.gen(function*() {
+    const proofKey = yield* endpoint.proofKey
     const verifier = options.pkce === true ? oauth.generateRandomCodeVerifier() : undefined
-    const pkce = verifier === undefined ? {} : yield* challengeOf(verifier)
+    const state = options.dialect?.state === true ? oauth.generateRandomState() : undefined
+    const own = { ...(verifier === undefined ? {} : Pkce.challenge(verifier)), state }
     const { interval, lifetime, ...decoded } = yield* endpoint.ask({
       span: "oauth.device_authorization",
       endpoint: "device_authorization_endpoint",
-      request: (party, requestOptions) => requestAuthorization(party, options, pkce, requestOptions),
-      decode: (answer) => DeviceAuthorization.decode(endpoint.source, answer, endpoint.authenticates)
+      request: (party, requestOptions) => requestAuthorization(party, options, own, requestOptions),
+      decode: (answer) =>
+        Effect.flatMap(Dialects.serverTime(options.server.clockOffset), (now) =>
+          DeviceAuthorization.decode(answer, {
+            source: endpoint.source,
+            authenticates: endpoint.authenticates,
+            dialect: options.dialect ?? {},
+            state,
+            now
+          }))
     })
     const now = yield* Clock.currentTimeMillis
     return {
       ...decoded,
       expiresAt: now + lifetime,
       interval: Duration.millis(interval),
-      codeVerifier: verifier === undefined ? undefined : Redacted.make(verifier)
+      codeVerifier: verifier === undefined ? undefined : Redacted.make(verifier),
+      proofKey
     }
-  }).pipe(Effect.catchTag("Refusal", (refusal) => Effect.fail(Failure.ofRefusal(refusal))))
-
-const challengeOf = (verifier: string): Effect.Effect<Record<string, string>> =>
-  Effect.map(Effect.promise(() => oauth.calculatePKCECodeChallenge(verifier)), (challenge) => ({
-    code_challenge: challenge,
-    code_challenge_method: "S256"
-  }))
+  }).pipe(Effect.catchTag("Refusal", (refusal) =>
+    Effect.fail(Failure.ofRefusal(refusal))))
 
 const requestAuthorization = (
   { auth, client, server }: Endpoint.Party,
-  { audience, authorizationParameters, resource, scopes }: Options,
-  pkce: Record<string, string>,
+  { audience, authorizationParameters, dialect, offlineAccess, resource, scopes }: Options,
+  own: Readonly<Record<string, string | undefined>>,
   requestOptions: Endpoint.RequestOptions
 ): Promise<Response> =>
   oauth.deviceAuthorizationRequest(
     server,
     client,
     auth,
-    Endpoint.fields(authorizationParameters, { scope: Endpoint.scope(scopes), resource, audience }, pkce),
+    Endpoint.fields(
+      dialect?.start,
+      authorizationParameters,
+      {
+        scope: Endpoint.scope(OfflineAccess.scopes(scopes, offlineAccess, server.scopes_supported)),
+        ...Target.fields(dialect, { resource, audience })
+      },
+      own
+    ),
     requestOptions
   )
 
@@ -232,16 +279,18 @@ const pollOnce = (
 ): Effect.Effect<Effect.Effect<Grant, TokenEndpoint.GrantError>, PollSchedule.Wait> =>
   endpoint.exchange({
     grant: "device_code",
+    proofKey: authorization.proofKey,
     request: ({ auth, client, server }, requestOptions) =>
-      oauth.deviceCodeGrantRequest(server, client, auth, Redacted.value(authorization.deviceCode), {
-        ...requestOptions,
-        additionalParameters: Endpoint.fields(options.parameters, {
-          code_verifier: authorization.codeVerifier && Redacted.value(authorization.codeVerifier),
-          resource: options.resource
-        })
-      })
+      oauth.genericTokenEndpointRequest(
+        server,
+        client,
+        auth,
+        options.dialect?.grantType ?? "urn:ietf:params:oauth:grant-type:device_code",
+        pollFields(options, authorization),
+        requestOptions
+      )
   }).pipe(
-    Effect.map((grant) => Effect.succeed(Endpoint.remember(grant, options.resource))),
+    Effect.map((grant) => Effect.succeed(Endpoint.remember(grant, options.resource, options.audience))),
     Effect.catchTags({
       TransientFailure: (error) => Effect.fail<PollSchedule.Wait>({ _tag: "Blip", error }),
       ReauthRequired: (error) => Effect.succeed(Effect.fail(error)),
@@ -250,12 +299,23 @@ const pollOnce = (
     })
   )
 
+const pollFields = (
+  { dialect, parameters, resource }: Options,
+  { codeVerifier, deviceCode }: Authorization
+): URLSearchParams =>
+  Endpoint.fields(parameters, {
+    [dialect?.code ?? "device_code"]: Redacted.value(deviceCode),
+    code_verifier: codeVerifier && Redacted.value(codeVerifier),
+    ...Target.fields(dialect, { resource })
+  })
+
 const decided = (
   refusal: Failure.Refusal
 ): Effect.Effect<Effect.Effect<never, TokenEndpoint.GrantError>, PollSchedule.Wait> => {
-  if (refusal.code === "authorization_pending") return Effect.fail({ _tag: "Pending" })
-  if (refusal.code === "slow_down") return Effect.fail({ _tag: "SlowDown" })
-  const error = Failure.ofRefusal(refusal)
+  const { code, interval, source } = refusal
+  if (code === "authorization_pending") return Effect.fail({ _tag: "Pending" })
+  if (code === "slow_down") return Effect.fail({ _tag: "SlowDown", interval })
+  const error = code === Dialects.unexplained ? ended(source) : Failure.ofRefusal(refusal)
   return error._tag === "TransientFailure"
     ? Effect.fail({ _tag: "Blip", error })
     : Effect.succeed(Effect.fail(error))
@@ -271,6 +331,15 @@ const toEvent = ({ interval, nextAt, wait }: PollSchedule.Next): Event => {
       return { _tag: "Blip", nextAt, error: wait.error }
   }
 }
+
+/** What a server says that only tells that it went wrong. */
+const ended = (source: string): ReauthRequired =>
+  new ReauthRequired({
+    source,
+    reason: "AccessDenied",
+    detail: "the server ended the login without saying why",
+    hint: "Start the login again, and allow the access."
+  })
 
 const expired = (source: string, wait: PollSchedule.Wait): ReauthRequired =>
   new ReauthRequired({

@@ -11,8 +11,10 @@ import * as oauth from "oauth4webapi"
 import * as Grant from "../Grant.js"
 import type { Misconfigured } from "../TokenError.js"
 import { ReauthRequired, RequestRejected } from "../TokenError.js"
+import * as IdToken from "./IdToken.js"
 import * as Failure from "./internal/failure.js"
 import * as Scopes from "./internal/scopes.js"
+import * as Target from "./internal/target.js"
 import * as Endpoint from "./internal/tokenEndpoint.js"
 import type { Limits } from "./Limits.js"
 import type * as TokenEndpoint from "./TokenEndpoint.js"
@@ -33,7 +35,10 @@ export interface Options extends TokenEndpoint.Options {
   readonly scopes?: ReadonlyArray<string> | undefined
   /** Who the token is for (RFC 8707). Default: `resource` of `Grant.extra`, if the grant has it. */
   readonly resource?: string | ReadonlyArray<string> | undefined
-  /** Who the token is for, as servers that don't know resource indicators call it. */
+  /**
+   * Who the token is for, as servers that don't know resource indicators call it. Default: `audience` of
+   * `Grant.extra`, if the grant has it.
+   */
   readonly audience?: string | undefined
 }
 
@@ -43,7 +48,15 @@ export interface Options extends TokenEndpoint.Options {
  * persists the new grant before anybody sees it, and lets nobody redeem meanwhile. Where the answer holds
  * a new refresh token but no usable access token, the grant has one that is empty and expired. By default it
  * takes 50 seconds at most: 20 for the server's metadata, before anything is spent, then 30 for the request.
- * Any refusal of the grant is `ReauthRequired` with `GrantRejected`.
+ * Any refusal of the grant is `ReauthRequired` with `GrantRejected`, and so is a renewed grant whose ID token is about
+ * another person than the old one's (OpenID Connect Core §12.2).
+ *
+ * A grant that is bound to a key is redeemed with that key, whatever `dpop` says, and one without is bound from
+ * now on if `dpop` is on. A server's nonce has to be known before: it may spend the refresh token and then
+ * refuse the proof for want of one. Where none is known that was told within the last minute, a refresh token
+ * that was never given is redeemed first, of which only the answer's headers count, and which takes 10 seconds
+ * at most. A server that tells no nonce then is not asked again. A demand that comes all the same is met once,
+ * with the same refresh token.
  *
  * @since 0.1.0
  * @category models
@@ -63,9 +76,12 @@ export const make = (options: Options): Effect.Effect<Redeem, Misconfigured, Htt
     const asked = Scopes.toAsk(options.scopes, grant)
     return asked?.length === 0
       ? Effect.fail(notGranted(endpoint.source))
-      : Effect.map(
-        redeem(endpoint, options, { asked, grant, refreshToken }),
-        (renewed) => Grant.renew(grant, Scopes.within(grant, asked, renewed))
+      : redeem(endpoint, options, { asked, grant, refreshToken }).pipe(
+        Effect.filterOrFail(
+          (renewed) => IdToken.sameUser(grant, renewed),
+          () => otherUser(endpoint.source)
+        ),
+        Effect.map((renewed) => Grant.renew(grant, Scopes.within(grant, asked, renewed)))
       )
   })
 
@@ -80,22 +96,26 @@ interface Redemption {
 
 const redeem = (
   endpoint: Endpoint.TokenEndpoint,
-  { audience, parameters, resource }: Options,
+  { audience, dialect, parameters, resource }: Options,
   { asked, grant, refreshToken }: Redemption
-): Effect.Effect<Grant.Grant, TokenEndpoint.GrantError> =>
-  endpoint.exchange({
+): Effect.Effect<Grant.Grant, TokenEndpoint.GrantError> => {
+  const kept = Target.remembered(grant)
+  const target = { resource: resource ?? kept.resource, audience: audience ?? kept.audience }
+  return endpoint.exchange({
     grant: "refresh_token",
     spends: refreshToken,
+    proofKey: grant.token.proofKey,
     request: ({ auth, client, server }, options) =>
       oauth.refreshTokenGrantRequest(server, client, auth, refreshToken, {
         ...options,
-        additionalParameters: Endpoint.fields(parameters, {
-          scope: Endpoint.scope(asked),
-          resource: resource ?? Endpoint.remembered(grant),
-          audience
-        })
+        additionalParameters: Endpoint.fields(
+          parameters,
+          { scope: Endpoint.scope(asked) },
+          Target.fields(dialect, target)
+        )
       })
   }).pipe(Effect.catchTag("Refusal", (refusal) => Effect.fail(ofRefusal(refusal))))
+}
 
 /** Nobody is asked here: whatever was refused for good is the grant. */
 const ofRefusal = (refusal: Failure.Refusal): TokenEndpoint.GrantError => {
@@ -116,6 +136,15 @@ const notGranted = (source: string): RequestRejected =>
     reason: "InvalidScope",
     detail: "none of the scopes was granted",
     hint: "Ask for scopes that are granted, or log in again with these."
+  })
+
+/** What came back must not be used, and the old refresh token is probably spent. */
+const otherUser = (source: string): ReauthRequired =>
+  new ReauthRequired({
+    source,
+    reason: "GrantRejected",
+    detail: "the ID token of the renewed grant is about somebody else",
+    hint: "Log in again, and report it to whoever runs the server."
   })
 
 const nothingToRedeem = (source: string): ReauthRequired =>

@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Misconfigured } from "../TokenError.js"
-import * as Url from "./internal/url.js"
+import * as Address from "./internal/resourceAddress.js"
 
 /**
  * The metadata that this library reads, under the names of the registry. Each address may be sent secrets.
@@ -115,20 +115,32 @@ export const decode = (
   )
 
 /**
- * Fails unless secrets may be sent to each of the addresses.
+ * Fails unless secrets may be sent to each of the addresses. Of a server that is `unknown` until now, and not of
+ * this machine or its network, none may be there either (RFC 9728 §7.7).
  *
  * @since 0.1.0
  * @category constructors
  */
 export const checkEndpoints = (
   source: string,
-  metadata: ServerMetadata
+  metadata: ServerMetadata,
+  unknown?: URL
 ): Effect.Effect<void, Misconfigured> =>
   Effect.forEach([
     ...endpoints.map((name) => [name, metadata[name]] as const),
     ...Object.entries(metadata.mtls_endpoint_aliases ?? {})
   ], ([name, address]) =>
-    address === undefined ? Effect.void : Effect.asVoid(Url.secure(source, name, address)), { discard: true })
+    address === undefined ? Effect.void : checkEndpoint(source, name, address, unknown), { discard: true })
+
+const checkEndpoint = (
+  source: string,
+  name: string,
+  address: string,
+  unknown: URL | undefined
+): Effect.Effect<URL, Misconfigured> =>
+  unknown === undefined
+    ? Address.secure(source, name, address)
+    : Address.reachable(source, name, address, unknown)
 
 const invalid = (source: string, detail: string): Misconfigured =>
   new Misconfigured({

@@ -8,6 +8,8 @@ import type * as Duration from "effect/Duration"
 import type { Misconfigured, ReauthRequired, RequestRejected, TransientFailure } from "../TokenError.js"
 import type { AuthorizationServer } from "./AuthorizationServer.js"
 import type { Client } from "./Client.js"
+import type { Dialect } from "./Dialect.js"
+import type { Setting } from "./Dpop.js"
 import type { Limits } from "./Limits.js"
 
 /**
@@ -36,6 +38,16 @@ export interface Options extends Limits {
    * options of their own and are refused here.
    */
   readonly parameters?: Parameters | undefined
+  /**
+   * Whether tokens are bound to a key, so that whoever copies one can't use it (RFC 9449). `true` makes a new
+   * key for each login, a private JWK as JSON text is used as it is; the key is kept with the grant. A server
+   * that gives a token which is not bound is then `Misconfigured`, but for a renewal with a new refresh token: so
+   * as not to lose that, the token is given as it is, of the type `Bearer`. A grant that is bound already is
+   * renewed with its own key, whatever is said here. Default false.
+   */
+  readonly dpop?: Setting | undefined
+  /** How the server departs from the standard. Default: not at all. */
+  readonly dialect?: Dialect | undefined
 }
 
 /**

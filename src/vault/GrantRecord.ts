@@ -208,6 +208,7 @@ const Long = Schema.String.pipe(Schema.maxLength(256 * 1024))
 const Secret = Schema.Redacted(Long.pipe(Schema.minLength(1)))
 const Text = Schema.String.pipe(Schema.maxLength(8 * 1024))
 const Name = Schema.String.pipe(Schema.maxLength(256))
+const Key = Schema.Redacted(Schema.String.pipe(Schema.length({ min: 1, max: 16 * 1024 })))
 const Digest = Schema.String.pipe(Schema.pattern(/^[0-9a-f]{64}$/))
 
 const Known = {
@@ -237,6 +238,7 @@ const Known = {
   /** `null`: it never expires. */
   expiresAt: Schema.NullOr(Instant),
   scopes: Schema.Array(Text).pipe(Schema.maxItems(1000)),
+  proofKey: Schema.optional(Key),
   refreshToken: Schema.optional(Secret),
   refreshIssuedAt: Instant,
   rotates: Schema.optional(Schema.Boolean),
@@ -320,6 +322,7 @@ const toStored = (
   issuedAt: toInstant(grant.token.issuedAt),
   expiresAt: grant.token.expiresAt === Infinity ? null : toInstant(grant.token.expiresAt),
   scopes: grant.token.scopes,
+  proofKey: grant.token.proofKey,
   refreshToken: grant.refreshToken,
   refreshIssuedAt: toInstant(refreshIssuedAt),
   rotates,
@@ -347,7 +350,8 @@ const fromStored = (stored: Stored): GrantRecord => ({
       issuedAt: stored.issuedAt,
       expiresAt: stored.expiresAt ?? Infinity,
       scopes: stored.scopes,
-      generation: stored.generation
+      generation: stored.generation,
+      proofKey: stored.proofKey
     })),
     refreshToken: stored.refreshToken,
     refreshExpiresAt: stored.refreshExpiresAt,

@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type * as Grant from "../Grant.js"
+import * as Grant from "../Grant.js"
 import * as Token from "../Token.js"
 import { ReauthRequired, RequestRejected, TokenUnavailable, TransientFailure } from "../TokenError.js"
 import type { TokenError } from "../TokenError.js"
@@ -229,15 +229,20 @@ const logIn = (
   if (login === undefined || demand.interactive === false) return Effect.fail(why)
   const save = (grant: Grant.Grant) =>
     Effect.mapError(redemption.save(grant), (error) => toTokenError(error, self.name))
-  const afresh = Effect.uninterruptibleMask((restore) => Effect.flatMap(restore(login), save))
-  return redemption.alone(Effect.flatMap(
-    redemption.read,
-    Option.match({
-      onNone: () => afresh,
-      onSome: (now) =>
-        Effect.if(accepts(self, demand)(now), { onTrue: () => Effect.succeed(now), onFalse: () => afresh })
-    })
-  ))
+  const afresh = Grant.keeping(login, save)
+  const storedOr = (otherwise: Effect.Effect<GrantRecord.GrantRecord, TokenError>) =>
+    Effect.flatMap(
+      redemption.read,
+      Option.match({
+        onNone: () => otherwise,
+        onSome: (now) =>
+          Effect.if(accepts(self, demand)(now), {
+            onTrue: () => Effect.succeed(now),
+            onFalse: () => otherwise
+          })
+      })
+    )
+  return redemption.alone(storedOr(afresh), storedOr(Effect.fail(noLogin(self.name))))
 }
 
 const timed = <R>(name: string, { login, timeLimit }: Login<R>): Effect.Effect<Grant.Grant, TokenError, R> =>
@@ -262,6 +267,16 @@ const noGrant = (source: string): TokenUnavailable =>
     reason: "LoginRequired",
     detail: "nobody is logged in",
     hint: "Log in first.",
+    tiers: []
+  })
+
+/** Asking once more, in each of the programs that waited, would be a row of prompts. */
+const noLogin = (source: string): TokenUnavailable =>
+  new TokenUnavailable({
+    source,
+    reason: "LoginRequired",
+    detail: "a login is needed, and the one that another program had opened came to nothing",
+    hint: "Log in; the next call opens a login of this program.",
     tiers: []
   })
 

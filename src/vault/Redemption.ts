@@ -14,6 +14,7 @@ import type * as Grant from "../Grant.js"
 import type { TokenError } from "../TokenError.js"
 import * as GrantRecord from "./GrantRecord.js"
 import * as Exclusive from "./internal/exclusive.js"
+import * as LoginTurn from "./internal/loginTurn.js"
 import * as Pending from "./internal/pending.js"
 import type { Versioned } from "./internal/pending.js"
 import * as Stored from "./internal/stored.js"
@@ -114,9 +115,13 @@ export interface Redemption {
   readonly forget: (only?: GrantRecord.GrantRecord) => Effect.Effect<void, VaultError>
   /**
    * Runs a login while no other one runs for this key; who waited while it failed or died does so with it and
-   * asks nobody.
+   * asks nobody. Over a vault whose leases are shared that holds among processes too, but that what a login failed
+   * with is not known there: who waited for another process's login runs `instead`, by default the login.
    */
-  readonly alone: <A, R>(login: Effect.Effect<A, TokenError, R>) => Effect.Effect<A, TokenError, R>
+  readonly alone: <A, R>(
+    login: Effect.Effect<A, TokenError, R>,
+    instead?: Effect.Effect<A, TokenError, R>
+  ) => Effect.Effect<A, TokenError, R>
 }
 
 /**
@@ -158,7 +163,14 @@ export const make = (options: Options): Redemption => {
     renew: (accepts) => pending.transactions.join(key, memory)(Transaction.run(work, accepts)),
     save: (grant) => inTurn(undisturbed(work, save(cell, grant))),
     forget: (only) => inTurn(undisturbed(work, Stored.remove(cell, only))),
-    alone: pending.logins.join(key, loginMemory(pending, key))
+    alone: (login, instead) =>
+      pending.logins.join(key, loginMemory(pending, key))(
+        LoginTurn.alone(
+          { vault: options.vault, key, source: options.source, ...work.turn },
+          login,
+          instead ?? login
+        )
+      )
   }
 }
 

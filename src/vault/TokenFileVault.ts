@@ -2,12 +2,12 @@
  * A vault that keeps one login in one JSON file at a path of the user's choosing, in a form that other
  * programs read and write too: `access`, `refresh`, `expires` in Unix milliseconds, and `resourceUrl`.
  *
- * What else is known of the login stands beside them in the field `effectCredentials`, without the tokens,
- * and is believed only where it speaks of the tokens that are there: another program may replace the four
- * fields at any time, and what it wrote is then the login. All other fields are kept as they are, except that
- * numbers beyond 2^53 are rounded. A token that never expires is written with the last instant of a `Date`
- * (8640000000000000); an `expires` that is missing or no instant counts as long past, so that the token is
- * renewed.
+ * What else is known of the login stands beside them in the field `effectCredentials`, without the tokens but
+ * with the key that they are bound to, and is believed only where it speaks of the tokens that are there:
+ * another program may replace the four fields at any time, and what it wrote is then the login. All other
+ * fields are kept as they are, except that numbers beyond 2^53 are rounded. A token that never expires is
+ * written with the last instant of a `Date` (8640000000000000); an `expires` that is missing or no instant
+ * counts as long past, so that the token is renewed.
  *
  * The file is replaced in one step, has mode 0600 from the first write on, and the one before stays beside it
  * as a backup (`.bak`); a removal removes that too. The directory is made with mode 0700 where there is none;
@@ -37,6 +37,7 @@ import * as FileLease from "./internal/fileLease.js"
 import * as FileWrite from "./internal/fileWrite.js"
 import { freshId } from "./internal/freshId.js"
 import * as KeyedMutex from "./internal/keyedMutex.js"
+import * as LoginTurn from "./internal/loginTurn.js"
 import * as TokenFile from "./internal/tokenFile.js"
 import * as Vault from "./Vault.js"
 import type { Action, VaultError } from "./VaultError.js"
@@ -118,6 +119,7 @@ const capabilities: Vault.Capabilities = {
 const service = (self: Self): Vault.Service => {
   const { place } = self
   const lease = FileLease.make(place)
+  const loginLease = FileLease.make({ ...place, only: `${place.only}-login` })
   return {
     name: place.vault,
     identity: place.identity,
@@ -137,7 +139,9 @@ const service = (self: Self): Vault.Service => {
     list: (prefix) =>
       Effect.map(isThere(self, "list"), (found) => found && self.key.startsWith(prefix) ? [self.key] : []),
     lease: (key, options) =>
-      ifOurs(self, "lease", key, lease(key, options), Effect.fail(otherKey(self, "lease"))),
+      key === LoginTurn.leaseKey(self.key)
+        ? loginLease(key, options)
+        : ifOurs(self, "lease", key, lease(key, options), Effect.fail(otherKey(self, "lease"))),
     changes: () => Stream.fail(unsupported(place.vault, "changes", "files tell nobody of a write"))
   }
 }

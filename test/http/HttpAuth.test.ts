@@ -426,7 +426,7 @@ describe("a refused token", () => {
       const counting = { ...source, get: Effect.suspend(() => Effect.as(source.get, Kit.token(`t${tries}`))) }
       const authed = client.pipe(
         HttpClient.retryTransient({ times: 1, schedule: Schedule.recurs(1) }),
-        HttpAuth.bearer(counting, at)
+        HttpAuth.bearer(counting, { ...at, interactive: true })
       )
       expect((yield* authed.get(Kit.api)).status).toBe(200)
       expect(sent()).toEqual(["Bearer t0", "Bearer t1", "Bearer a"])
@@ -676,5 +676,32 @@ describe("what the body reads and what the response shows pass through", () => {
         .post(Kit.api, { body: HttpBody.text("hello"), headers: { "x-a": "b" } })
       expect(requests[0]?.body._tag).toBe("Uint8Array")
       expect(Headers.has(requests[0]?.headers ?? Headers.empty, "x-a")).toBe(true)
+    }))
+})
+
+describe("a login", () => {
+  const asked = (options: Partial<HttpAuth.Options>) =>
+    Effect.gen(function*() {
+      const seen: Array<TokenSource.TokenRequest["interactive"]> = []
+      const { source } = Kit.source(["a", "b"])
+      const watched = TokenSource.withRequest(source, (request) => {
+        seen.push(request.interactive)
+        return source.request(request)
+      })
+      const { client } = Kit.fake(Kit.only("Bearer b"))
+      const authed = client.pipe(HttpAuth.bearer(watched, { ...at, ...options }))
+      expect((yield* authed.get(Kit.api)).status).toBe(200)
+      return seen
+    })
+
+  it.effect("is opened by no request, neither the first nor after a refusal", () =>
+    Effect.gen(function*() {
+      expect(yield* asked({})).toEqual([false, false])
+      expect(yield* asked({ interactive: false })).toEqual([false, false])
+    }))
+
+  it.effect("may be opened where the program allows it", () =>
+    Effect.gen(function*() {
+      expect(yield* asked({ interactive: true })).toEqual([undefined, undefined])
     }))
 })

@@ -5,6 +5,7 @@ import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import { describe, expect, it } from "@effect/vitest"
 import * as HttpAuth from "effect-credentials/http/HttpAuth"
 import type { Misconfigured, TokenError } from "effect-credentials/TokenError"
+import type * as TokenSource from "effect-credentials/TokenSource"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -238,16 +239,17 @@ describe("spans", () => {
     Effect.gen(function*() {
       const spanned = {
         ...source,
-        get: source.get.pipe(Effect.withSpan("source"))
+        request: (request: TokenSource.TokenRequest) =>
+          source.request(request).pipe(Effect.withSpan("source"))
       }
       const query = HttpAuth.apiKey(spanned, { ...at, query: "key" })
-      const stacks = [query, (client: HttpClient.HttpClient) =>
-        client.pipe(query, HttpAuth.bearer(spanned, at))]
+      const stacks = [
+        query,
+        (client: HttpClient.HttpClient) => client.pipe(query, HttpAuth.bearer(spanned, at))
+      ]
       for (const [index, stack] of stacks.entries()) {
         const { names, seen, tracer } = recorder()
-        const { client } = Kit.fake(() =>
-          new Response("ok")
-        )
+        const { client } = Kit.fake(() => new Response("ok"))
         const get = (stack as (
           client: HttpClient.HttpClient
         ) => HttpClient.HttpClient.With<HttpClientError.HttpClientError | TokenError>)(client)

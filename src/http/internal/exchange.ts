@@ -38,6 +38,11 @@ export interface Setup<E extends TokenError> {
   /** Bound to every origin, on purpose. */
   readonly unbound: boolean
   readonly rejected: (response: Response) => boolean
+  /**
+   * Learns from the answer to a request with a token, and tells whether the same token may pass if it is put
+   * on once more.
+   */
+  readonly learn?: ((plain: Request, response: Response) => Effect.Effect<boolean>) | undefined
 }
 
 /** A request that carried a token: the token, and the request as it was without it. */
@@ -54,32 +59,39 @@ interface Sent {
 
 type Exchange<E, R> = Effect.Effect<Response, E | Misconfigured, R>
 
-type Again<E, E2, R> = (request: Request, token: Token.Token) => Exchange<E | E2, R>
+/** What may still be tried, once each: another token, and the same one put on once more. */
+interface Left {
+  readonly renewal: boolean
+  readonly repeat: boolean
+}
+
+type Send<E, E2, R> = (
+  request: Request,
+  get: Effect.Effect<Token.Token, E>,
+  left: Left
+) => Exchange<E | E2, R>
 
 export const client = <E extends TokenError, E2, R>(
   self: Client<E2, R>,
   setup: Setup<E>
 ): Client<E | E2 | Misconfigured, R> => {
   const protect = protection(setup)
-  const send = (
-    request: Request,
-    get: Effect.Effect<Token.Token, E>,
-    again: Again<E, E2, R> | undefined
-  ): Exchange<E | E2, R> =>
+  const send: Send<E, E2, R> = (request, get, left) =>
     Effect.flatMap(Tracing.spansOf(request), (spans) => {
       const sent = Ref.unsafeMake(nothing)
       const put = putting(setup, sent, get, spans)
       const exchange = protect(HttpClient.mapRequestEffect(self, put).execute(request))
       return Effect.flatMap(conceal(exchange, sent, spans), (response) =>
         Effect.flatMap(Ref.get(sent), ({ carried }) =>
-          arrive(setup, carried, request, response, again)))
+          arrive(setup, carried, { request, original: response, left }, send)))
     })
-  const sendAgain: Again<E, E2, R> = (request, token) => send(request, Effect.succeed(token), undefined)
   return HttpClient.makeWith<never, never, E | E2 | Misconfigured, R>(
-    Effect.flatMap((request) => send(request, setup.source.get, sendAgain)),
+    Effect.flatMap((request) => send(request, setup.source.get, all)),
     Effect.succeed
   )
 }
+
+const all: Left = { renewal: true, repeat: true }
 
 const nothing: Sent = { carried: undefined, span: undefined }
 
@@ -172,23 +184,52 @@ const conceal = <E, R>(
   )
 }
 
+interface Arrival {
+  readonly request: Request
+  readonly original: Response
+  readonly left: Left
+}
+
 const arrive = <E extends TokenError, E2, R>(
   setup: Setup<E>,
   carried: Carried | undefined,
-  request: Request,
-  original: Response,
-  again: Again<E, E2, R> | undefined
+  arrival: Arrival,
+  send: Send<E, E2, R>
 ): Exchange<E | E2, R> => {
+  const { left, original, request } = arrival
   if (carried === undefined) return Effect.succeed(original)
   const response = Disguise.response(original, carried.plain)
   if (hasStrayed(setup, original.request, carried.plain)) {
     return Effect.zipRight(discard(response), Effect.fail(strayed(setup.source.name)))
   }
-  if (again === undefined || !setup.rejected(response)) return Effect.succeed(response)
+  if (setup.learn === undefined) return judge(setup, carried, response, arrival, send)
+  return Effect.flatMap(
+    setup.learn(carried.plain, response),
+    (curable) =>
+      curable && left.repeat && isReplayable(carried.plain.body)
+        ? Effect.zipRight(
+          discard(response),
+          send(request, Effect.succeed(carried.token), { ...left, repeat: false })
+        )
+        : judge(setup, carried, response, arrival, send)
+  )
+}
+
+const judge = <E extends TokenError, E2, R>(
+  setup: Setup<E>,
+  carried: Carried,
+  response: Response,
+  { left, request }: Arrival,
+  send: Send<E, E2, R>
+): Exchange<E | E2, R> => {
+  if (!left.renewal || !setup.rejected(response)) return Effect.succeed(response)
   return Effect.flatMap(renew(setup, carried, response), (token) =>
     Option.isNone(token)
       ? Effect.succeed(response)
-      : Effect.zipRight(discard(response), again(request, token.value)))
+      : Effect.zipRight(
+        discard(response),
+        send(request, Effect.succeed(token.value), { ...left, renewal: false })
+      ))
 }
 
 /** Another token than the refused one; none where a second try is impossible or pointless. */
@@ -253,7 +294,7 @@ const withManualRedirect = <R>(context: Context.Context<R>): Context.Context<R> 
 }
 
 /** Whether a body can be sent a second time. A stream can't: the first try has read it. */
-const isReplayable = (body: HttpBody.HttpBody): boolean => {
+export const isReplayable = (body: HttpBody.HttpBody): boolean => {
   switch (body._tag) {
     case "Empty":
     case "Uint8Array":
@@ -269,7 +310,7 @@ const isReplayable = (body: HttpBody.HttpBody): boolean => {
 const replayable = [Uint8Array, ArrayBuffer, URLSearchParams, Blob, FormData]
 
 /** Reads a small body to its end, so that the connection is free again; gives up on a large or slow one. */
-const discard = (response: Response): Effect.Effect<void> =>
+export const discard = (response: Response): Effect.Effect<void> =>
   Effect.suspend(() => {
     let left = 65_536
     return Stream.runForEachWhile(response.stream, (chunk) => Effect.sync(() => (left -= chunk.length) > 0))

@@ -9,7 +9,16 @@ import * as Redacted from "effect/Redacted"
 import * as jose from "jose"
 import * as oauth from "oauth4webapi"
 import { Misconfigured } from "../../TokenError.js"
-import type { Basic, Client, PrivateKeyJwt } from "../Client.js"
+import type {
+  Basic,
+  Client,
+  ClientAuth as ClientAuthentication,
+  ClientSecretJwt,
+  PrivateKeyJwt
+} from "../Client.js"
+import type { ServerMetadata } from "../ServerMetadata.js"
+import { Refusal } from "./failure.js"
+import * as PrivateKey from "./privateKey.js"
 
 /** The client's way to authenticate, its secret or key checked. */
 export const make = (source: string, client: Client): Effect.Effect<oauth.ClientAuth, Misconfigured> => {
@@ -19,14 +28,78 @@ export const make = (source: string, client: Client): Effect.Effect<oauth.Client
     case undefined:
     case "None":
       return Effect.succeed(oauth.None())
+    case "Anonymous":
+      return Effect.succeed(() => {})
+    case "Tls":
+      return Effect.succeed(oauth.TlsClientAuth())
     case "Basic":
       return Effect.map(secretOf(source, auth.secret), (secret) => basic(auth, secret))
     case "Post":
       return Effect.map(secretOf(source, auth.secret), oauth.ClientSecretPost)
     case "PrivateKeyJwt":
       return privateKeyJwt(source, auth)
+    case "ClientSecretJwt":
+      return Effect.map(secretOf(source, auth.secret), (secret) => clientSecretJwt(auth, secret))
   }
 }
+
+/** Whether the client proves who it is. */
+export const authenticates = ({ auth }: Client): boolean =>
+  auth !== undefined && auth._tag !== "None" && auth._tag !== "Anonymous"
+
+/**
+ * A refused client is told what the server names as its ways to authenticate, where its own is not among them. It is
+ * asked first, since much metadata is wrong.
+ */
+export const explain =
+  (client: Client, server: Pick<ServerMetadata, "token_endpoint_auth_methods_supported">) =>
+  <E>(error: E): E | Refusal => {
+    if (!(error instanceof Refusal) || error.code !== "invalid_client") return error
+    const names = (server.token_endpoint_auth_methods_supported ?? []).filter((name) =>
+      /^[a-z_]{1,40}$/.test(name)
+    )
+    const own = methods[client.auth?._tag ?? "None"]
+    return names.length === 0 || names.some((name) => own.includes(name)) ? error : new Refusal({
+      source: error.source,
+      code: error.code,
+      hint: `Authenticate in another way: the server names ${names.slice(0, 8).join(", ")}, not ${
+        own.join(" or ")
+      }.`
+    })
+  }
+
+/** What the registry calls the ways to authenticate (RFC 7591 §2, RFC 8705 §2.1). */
+const methods: Readonly<Record<ClientAuthentication["_tag"], ReadonlyArray<string>>> = {
+  None: ["none"],
+  Basic: ["client_secret_basic"],
+  Post: ["client_secret_post"],
+  PrivateKeyJwt: ["private_key_jwt"],
+  ClientSecretJwt: ["client_secret_jwt"],
+  Tls: ["tls_client_auth", "self_signed_tls_client_auth"],
+  Anonymous: ["an anonymous client"]
+}
+
+/** The metadata with the addresses that this client's requests go to (RFC 8705 §5). */
+export const addresses = (client: Client, metadata: ServerMetadata): ServerMetadata => {
+  const aliases = client.auth?._tag === "Tls" ? metadata.mtls_endpoint_aliases : undefined
+  if (aliases === undefined) return metadata
+  const known = direct.flatMap((name) => {
+    const alias = aliases[name]
+    return alias === undefined ? [] : [[name, alias]]
+  })
+  return { ...metadata, ...Object.fromEntries(known) }
+}
+
+/** What the client asks itself, rather than through a browser. */
+const direct = [
+  "token_endpoint",
+  "device_authorization_endpoint",
+  "pushed_authorization_request_endpoint",
+  "registration_endpoint",
+  "revocation_endpoint",
+  "introspection_endpoint",
+  "userinfo_endpoint"
+] as const satisfies ReadonlyArray<keyof ServerMetadata>
 
 const secretOf = (
   source: string,
@@ -45,90 +118,35 @@ const basic = (auth: Basic, secret: string): oauth.ClientAuth =>
     }
 
 const privateKeyJwt = (source: string, auth: PrivateKeyJwt): Effect.Effect<oauth.ClientAuth, Misconfigured> =>
-  Effect.map(importKey(source, auth), ({ key, kid }) => {
-    const keyId = auth.keyId ?? kid
-    return oauth.PrivateKeyJwt(keyId === undefined ? { key } : { key, kid: keyId }, {
+  Effect.map(
+    PrivateKey.load(source, auth),
+    ({ key, keyId }) =>
+      oauth.PrivateKeyJwt(keyId === undefined ? { key } : { key, kid: keyId }, {
+        [oauth.modifyAssertion]: (_header, payload) => {
+          if (auth.audience !== undefined) payload["aud"] = auth.audience
+        }
+      })
+  )
+
+/** The claims are oauth4webapi's own, which signs them with HS256 only. */
+const clientSecretJwt =
+  ({ algorithm = "HS256", audience }: ClientSecretJwt, secret: string): oauth.ClientAuth =>
+  async (server, client, body, headers) => {
+    const claims: jose.JWTPayload = {}
+    const signed = oauth.ClientSecretJwt(secret, {
       [oauth.modifyAssertion]: (_header, payload) => {
-        if (auth.audience !== undefined) payload["aud"] = auth.audience
+        if (audience !== undefined) payload["aud"] = audience
+        Object.assign(claims, payload)
       }
     })
-  })
-
-interface Imported {
-  readonly key: oauth.CryptoKey
-  readonly kid: string | undefined
-}
-
-const importKey = (source: string, auth: PrivateKeyJwt): Effect.Effect<Imported, Misconfigured> =>
-  Effect.filterOrFail(
-    Redacted.isRedacted(auth.key)
-      ? importRedacted(source, Redacted.value<string | JsonWebKey>(auth.key), auth.algorithm)
-      : Effect.succeed({ key: auth.key, kid: undefined }),
-    ({ key }) => canSign(key),
-    () => invalidKey(source, "the key is not a private key that may sign, or an RSA key under 2048 bits")
-  )
-
-const importRedacted = (
-  source: string,
-  key: string | JsonWebKey,
-  algorithm: string | undefined
-): Effect.Effect<Imported, Misconfigured> => {
-  if (typeof key !== "string") return importJwk(source, key, algorithm)
-  const text = key.trim()
-  if (text === "") return Effect.fail(emptySecret(source))
-  return text.startsWith("{")
-    ? Effect.flatMap(parseJwk(source, text), (jwk) => importJwk(source, jwk, algorithm))
-    : importPem(source, text, algorithm)
-}
-
-const parseJwk = (source: string, text: string): Effect.Effect<JsonWebKey, Misconfigured> =>
-  Effect.try({
-    try: () => JSON.parse(text) as JsonWebKey,
-    catch: () => invalidKey(source, "the JWK is not JSON")
-  })
-
-const importJwk = (
-  source: string,
-  jwk: jose.JWK & JsonWebKey,
-  algorithm: string | undefined
-): Effect.Effect<Imported, Misconfigured> => {
-  const alg = algorithm ?? jwk.alg ?? algorithmOf(jwk)
-  return Effect.tryPromise({
-    try: () => jose.importJWK({ ...jwk }, alg),
-    catch: () => invalidKey(source, "the JWK could not be imported")
-  }).pipe(
-    Effect.filterOrFail(
-      (key): key is jose.CryptoKey => !(key instanceof Uint8Array),
-      () => invalidKey(source, "the JWK is a shared secret")
-    ),
-    Effect.map((key) => ({ key, kid: typeof jwk.kid === "string" ? jwk.kid : undefined }))
-  )
-}
-
-const algorithmOf = (jwk: JsonWebKey): string => {
-  if (jwk.kty === "RSA") return "RS256"
-  if (jwk.kty !== "EC") return "Ed25519"
-  return jwk.crv === "P-521" ? "ES512" : jwk.crv === "P-384" ? "ES384" : "ES256"
-}
-
-/** PEM doesn't say which algorithm it is for: the first one that takes it. */
-const importPem = (
-  source: string,
-  pem: string,
-  algorithm: string | undefined
-): Effect.Effect<Imported, Misconfigured> =>
-  Effect.firstSuccessOf(
-    (algorithm === undefined ? ["RS256", "ES256", "ES384", "ES512", "Ed25519"] : [algorithm]).map((alg) =>
-      Effect.tryPromise({
-        try: () => jose.importPKCS8(pem, alg),
-        catch: () => invalidKey(source, "the PEM is not a PKCS#8 private key of a known algorithm")
-      })
+    await signed(server, client, body, headers)
+    if (algorithm === "HS256") return
+    const key = new TextEncoder().encode(secret)
+    body.set(
+      "client_assertion",
+      await new jose.SignJWT(claims).setProtectedHeader({ alg: algorithm }).sign(key)
     )
-  ).pipe(Effect.map((key) => ({ key, kid: undefined })))
-
-const canSign = (key: oauth.CryptoKey): boolean =>
-  key.type === "private" && key.usages.includes("sign") &&
-  !("modulusLength" in key.algorithm && Number(key.algorithm.modulusLength) < 2048)
+  }
 
 const emptyId = (source: string): Misconfigured =>
   new Misconfigured({
@@ -152,13 +170,4 @@ const brokenSecret = (source: string): Misconfigured =>
     reason: "InvalidSecret",
     detail: "the client's secret has more than one line",
     hint: "Give the secret itself, or privateKeyJwt for a key."
-  })
-
-const invalidKey = (source: string, detail: string): Misconfigured =>
-  new Misconfigured({
-    source,
-    reason: "InvalidKey",
-    detail,
-    hint:
-      "Give a PKCS#8 PEM (`openssl pkcs8 -topk8 -nodes` converts others) or a private JWK, and its algorithm."
   })

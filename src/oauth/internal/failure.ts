@@ -6,9 +6,11 @@
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { Misconfigured, ReauthRequired, RequestRejected, TransientFailure } from "../../TokenError.js"
 import * as Body from "./body.js"
 import * as HttpDate from "./httpDate.js"
+import * as Seconds from "./seconds.js"
 import type * as Transport from "./transport.js"
 
 /** The server refused, and said why with an OAuth error code. */
@@ -16,11 +18,15 @@ export class Refusal extends Data.TaggedError("Refusal")<{
   readonly source: string
   /** The code, or `other` when it is not a plain word. */
   readonly code: string
+  /** Milliseconds that the server wants between two requests from now on, if it said so. */
+  readonly interval?: number | undefined
+  /** What to do about it, where more is known than the code tells. */
+  readonly hint?: string | undefined
 }> {}
 
 /** A refusal by whatever the server wrote as its code. */
-const refusal = (source: string, code: string): Refusal =>
-  new Refusal({ source, code: /^[a-z_]{1,40}$/.test(code) ? code : "other" })
+export const refusal = (source: string, code: string, interval?: number): Refusal =>
+  new Refusal({ source, code: /^[a-z_]{1,40}$/.test(code) ? code : "other", interval })
 
 /** An answer that can't be understood; the same request may get a better one later. */
 export const malformed = (source: string, detail: string): TransientFailure =>
@@ -41,8 +47,8 @@ export const ofStatus = (source: string, answer: Transport.Answer): Effect.Effec
 }
 
 /**
- * Fails unless the answer is what was asked for. Some servers send their refusals with status 200. A bare 401
- * to a client that authenticates says that it failed to (RFC 6749 §5.2).
+ * Fails unless the answer is what was asked for. Some servers send their refusals with status 200, and
+ * `slow_down` with 429. A bare 401 to a client that authenticates says that it failed to (RFC 6749 §5.2).
  */
 export const ofAnswer = (
   source: string,
@@ -50,10 +56,10 @@ export const ofAnswer = (
   authenticates: boolean
 ): Effect.Effect<void, Refusal | TransientFailure> =>
   Effect.zipRight(
-    ofStatus(source, answer),
+    isSlowDown(answer) ? Effect.void : ofStatus(source, answer),
     Effect.suspend((): Effect.Effect<void, Refusal | TransientFailure> => {
       const code = Body.errorCode(answer.text) ?? challengeCode(answer)
-      if (code !== undefined) return Effect.fail(refusal(source, code))
+      if (code !== undefined) return Effect.fail(refusal(source, code, intervalIn(answer)))
       if (answer.status === 401 && authenticates) return Effect.fail(refusal(source, "invalid_client"))
       return answer.status < 400
         ? Effect.void
@@ -61,6 +67,16 @@ export const ofAnswer = (
           malformed(source, `the authorization server answered ${answer.status} without an OAuth error code`)
         )
     })
+  )
+
+/** The poller's own code for going too fast, where no moment is named from which on it may go on. */
+const isSlowDown = ({ headers, status, text }: Transport.Answer): boolean =>
+  status === 429 && headers["retry-after"] === undefined && Body.errorCode(text) === "slow_down"
+
+/** The interval that a refusal names, in milliseconds. */
+const intervalIn = ({ text }: Transport.Answer): number | undefined =>
+  Option.getOrUndefined(
+    Option.flatMap(Body.parse(text), (fields) => Seconds.lifetime(fields["interval"]))
   )
 
 /** The code in the challenge of a 401. */
@@ -95,7 +111,7 @@ const redirected = (source: string): TransientFailure =>
  * knows those of widespread servers.
  */
 export const ofRefusal = (
-  { code, source }: Refusal
+  { code, hint, source }: Refusal
 ): TransientFailure | ReauthRequired | RequestRejected | Misconfigured => {
   const detail = `the authorization server refused with ${code}`
   switch (code) {
@@ -123,6 +139,8 @@ export const ofRefusal = (
         hint: "Log in again, and allow the access."
       })
     case "expired_token":
+    case "bad_verification_code":
+    case "incorrect_device_code":
       return new ReauthRequired({ source, reason: "LoginExpired", detail, hint: "Log in again." })
     case "invalid_client":
     case "unauthorized_client":
@@ -131,9 +149,26 @@ export const ofRefusal = (
         source,
         reason: "InvalidClient",
         detail,
-        hint: "Check the client id, its secret or key, how it authenticates, and which grants it may use."
+        hint: hint ??
+          "Check the client id, its secret or key, how it authenticates, and which grants it may use."
+      })
+    case "invalid_dpop_proof":
+      return new Misconfigured({
+        source,
+        reason: "InvalidKey",
+        detail,
+        hint: "Check that the server takes the algorithm of the key for proofs of possession, and this clock."
+      })
+    case "use_dpop_nonce":
+      return new TransientFailure({
+        source,
+        reason: "ServerError",
+        detail: "the authorization server keeps on asking for another nonce",
+        hint: "Try again later.",
+        retryAt: undefined
       })
     case "unsupported_grant_type":
+    case "device_flow_disabled":
       return new Misconfigured({
         source,
         reason: "UnsupportedGrant",

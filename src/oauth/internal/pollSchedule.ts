@@ -12,7 +12,7 @@ import type { TransientFailure } from "../../TokenError.js"
 /** Why there is no answer yet. */
 export type Wait =
   | { readonly _tag: "Pending" }
-  | { readonly _tag: "SlowDown" }
+  | { readonly _tag: "SlowDown"; readonly interval: number | undefined }
   | { readonly _tag: "Blip"; readonly error: TransientFailure }
 
 /** What the schedule decided. */
@@ -38,6 +38,9 @@ interface State {
 
 const slowDown = 5_000
 
+/** The longest interval that is taken from a server. */
+const longestInterval = 5 * 60_000
+
 /** How long before the end the last try comes. */
 const lead = 1_000
 
@@ -49,12 +52,13 @@ export const first = ({ expiresAt, interval }: Options, now: number): number =>
   now + Math.max(0, Math.min(interval, expiresAt - lead - now))
 
 /**
- * Every `slow_down` adds five seconds for good. Lost answers double the wait, up to a minute, until one
- * arrives. Whatever the wait, the last try comes a second before the end: by then there may be a decision.
+ * Every `slow_down` adds five seconds for good, or more where the server names a longer interval. Lost answers double
+ * the wait, up to a minute, until one arrives. Whatever the wait, the last try comes a second before the end: by then
+ * there may be a decision.
  */
 export const make = (options: Options): Schedule.Schedule<Next, Wait> =>
   Schedule.makeWithState<State, Wait, Next>({ interval: options.interval, blips: 0 }, (now, wait, state) => {
-    const interval = wait._tag === "SlowDown" ? state.interval + slowDown : state.interval
+    const interval = wait._tag === "SlowDown" ? slower(state.interval, wait.interval) : state.interval
     const blips = wait._tag === "Blip" ? state.blips + 1 : 0
     const last = options.expiresAt - lead
     const wanted = wait._tag === "Blip"
@@ -69,6 +73,9 @@ export const make = (options: Options): Schedule.Schedule<Next, Wait> =>
         : ScheduleDecision.done
     ])
   })
+
+const slower = (interval: number, told: number = 0): number =>
+  Math.max(interval + slowDown, Math.min(told, longestInterval))
 
 const backoff = (interval: number, blips: number): number =>
   Math.min(interval * 2 ** Math.min(blips, 10), Math.max(interval, longestBackoff))

@@ -75,8 +75,11 @@ const realClock = Context.get(DefaultServices.liveServices, Clock.Clock)
  * the server's clock.
  */
 export const client = (id: string, clockOffset: Ref.Ref<number>): Effect.Effect<oauth.Client> =>
-  Effect.map(Effect.zip(Clock.currentTimeMillis, Ref.get(clockOffset)), ([now, offset]) => ({
-    client_id: id,
+  Effect.map(Effect.flatMap(Ref.get(clockOffset), clockSkew), (skew) => ({ client_id: id, ...skew }))
+
+/** What makes oauth4webapi act at `Clock`'s time, by so many milliseconds ahead. */
+export const clockSkew = (offset: number): Effect.Effect<Pick<oauth.Client, typeof oauth.clockSkew>> =>
+  Effect.map(Clock.currentTimeMillis, (now) => ({
     [oauth.clockSkew]: seconds(now + offset) - seconds(realClock.unsafeCurrentTimeMillis())
   }))
 

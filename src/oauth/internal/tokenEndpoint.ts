@@ -6,18 +6,23 @@
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Ref from "effect/Ref"
+import type * as Redacted from "effect/Redacted"
 import * as oauth from "oauth4webapi"
 import type { Grant } from "../../Grant.js"
+import * as Grants from "../../Grant.js"
 import type { ReauthRequired, RequestRejected } from "../../TokenError.js"
 import { Misconfigured, TransientFailure } from "../../TokenError.js"
 import type { Limits } from "../Limits.js"
 import type { ServerMetadata } from "../ServerMetadata.js"
 import type { Parameters } from "../TokenEndpoint.js"
 import * as ClientAuth from "./clientAuth.js"
-import { Refusal } from "./failure.js"
+import * as Dialect from "./dialect.js"
+import * as Binding from "./dpopBinding.js"
+import type { Refusal } from "./failure.js"
 import * as Options from "./options.js"
 import * as Protocol from "./protocol.js"
+import * as Repeat from "./repeat.js"
+import * as Target from "./target.js"
 import * as TokenResponse from "./tokenResponse.js"
 import * as Transport from "./transport.js"
 import * as Url from "./url.js"
@@ -29,8 +34,10 @@ export interface Party {
   readonly auth: oauth.ClientAuth
 }
 
-/** The options of a request that oauth4webapi is to send through here. */
-export type RequestOptions = oauth.TokenEndpointRequestOptions
+/** The options of a request that oauth4webapi is to send through here; with a key, what makes its proofs. */
+export type RequestOptions =
+  & oauth.TokenEndpointRequestOptions
+  & Pick<oauth.UserInfoRequestOptions, typeof oauth.customFetch>
 
 export interface Exchange {
   /** The name of the grant, for spans. */
@@ -42,6 +49,10 @@ export interface Exchange {
   readonly lenientIdToken?: boolean | undefined
   /** The refresh token that it spends. */
   readonly spends?: string | undefined
+  /** The key that is proven. Default: as the options say, a new one where they name none. */
+  readonly proofKey?: Redacted.Redacted<string> | undefined
+  /** Whether it is sent only once: whoever asks has to `insist` with other fields. Default false. */
+  readonly once?: boolean | undefined
 }
 
 /** A question to an endpoint of the server that gives no grants. */
@@ -53,27 +64,36 @@ export interface Question<A> {
   readonly decode: (
     answer: Transport.Answer
   ) => Effect.Effect<A, Refusal | TransientFailure | ReauthRequired | RequestRejected | Misconfigured>
+  /** The key that is proven. Default: none. */
+  readonly proofKey?: Redacted.Redacted<string> | undefined
 }
 
 type EndpointName = Extract<keyof ServerMetadata, `${string}_endpoint`>
 
 export interface TokenEndpoint {
   readonly source: string
-  /** How long one exchange may take: the metadata, then the request, which may be signed once more. */
+  /** How long one exchange may take: the metadata, then the request as often as it may be sent. */
   readonly timeLimit: Duration.Duration
   /** Whether the client has a secret or a key. */
   readonly authenticates: boolean
   readonly party: Effect.Effect<Party, TransientFailure | Misconfigured>
-  readonly send: Transport.Send
-  /** Repeats an attempt once whose assertion was refused while its answer taught that the clocks differ. */
-  readonly againOnSkew: <A, E>(attempt: Effect.Effect<A, E | Refusal>) => Effect.Effect<A, E | Refusal>
+  /** The key for one new login, if its tokens are to be bound to one. */
+  readonly proofKey: Effect.Effect<Redacted.Redacted<string> | undefined, Misconfigured>
+  /**
+   * Repeats an attempt once that was refused while its answer taught that the clocks differ, as far as something in
+   * it is dated, and once where it taught the nonce for its proof. `dated`: what else is refused for its date.
+   */
+  readonly insist: <A, E>(
+    attempt: Effect.Effect<A, E | Refusal>,
+    dated?: ReadonlyArray<string>
+  ) => Effect.Effect<A, E | Refusal>
   /** From the moment that the answer is there, it is not interrupted. */
   readonly exchange: (
     exchange: Exchange
   ) => Effect.Effect<Grant, Refusal | TransientFailure | ReauthRequired | Misconfigured>
   /**
-   * Asks another endpoint, signed once more where the clocks turn out to differ. `Misconfigured` where the
-   * server has no such endpoint. From the moment that the answer is there, it is not interrupted.
+   * Asks another endpoint, once more as `insist` does. `Misconfigured` where the server has no such endpoint. From
+   * the moment that the answer is there, it is not interrupted.
    */
   readonly ask: <A>(
     question: Question<A>
@@ -86,67 +106,135 @@ export const make = (
   options: Options.Options,
   defaults: Limits = {}
 ): Effect.Effect<TokenEndpoint, Misconfigured, HttpClient.HttpClient> =>
-  Effect.gen(function*() {
-    const source = options.name ?? `${grant} at ${hostOf(options.server.issuer)}`
-    yield* Options.check(source, options)
-    const auth = yield* ClientAuth.make(source, options.client)
-    const requestTimeLimit = options.requestTimeLimit ?? defaults.requestTimeLimit
-    const { clockOffset } = options.server
-    const send = yield* Transport.make({ ...options, requestTimeLimit, source, clockOffset })
-    const party = Effect.zipWith(
-      metadataWithin(source, options, Transport.metadataTimeLimit(options)),
-      Protocol.client(options.client.id, clockOffset),
-      (server, client): Party => ({ server, client, auth })
-    )
-    const timeLimit = Duration.sum(
-      Transport.metadataTimeLimit(options),
-      Duration.times(Transport.timeLimit({ requestTimeLimit }), signs(options) ? 2 : 1)
-    )
-    const authenticates = (options.client.auth?._tag ?? "None") !== "None"
-    const decoding = {
-      source,
-      authenticates,
-      defaultLifetime: Duration.decode(options.defaultLifetime ?? Duration.hours(1)),
-      keep: options.keep ?? []
-    }
-    const attempt = (exchange: Exchange) =>
-      Effect.flatMap(exchange.spends === undefined ? party : Effect.mapError(party, unspent), (party) =>
-        received(
-          (send) =>
-            Protocol.perform(source, (fetch) =>
-              exchange.request(party, requestOptions(party, fetch)), send),
-          send,
-          (answer) =>
-            TokenResponse.decode(answer, {
-              ...decoding,
-              judge: (exchange.judge ?? judgeAny)(party),
-              lenientIdToken: exchange.lenientIdToken ?? true,
-              spends: exchange.spends
-            })
-        ))
-    const again: TokenEndpoint["againOnSkew"] = (attempt) =>
-      signs(options) ? againOnSkew(attempt, clockOffset) : attempt
-    const exchange = (exchange: Exchange) =>
-      traced("oauth.token", { "oauth.grant": exchange.grant, "oauth.source": source })(
-        again(attempt(exchange))
-      )
-    const ask: TokenEndpoint["ask"] = (question) =>
-      Effect.flatMap(party, (party) => {
-        const address = party.server[question.endpoint]
-        return address === undefined ? Effect.fail(absent(source, question.endpoint)) : received(
-          (send) =>
-            Protocol.perform(
-              source,
-              (fetch) =>
-                question.request(party, requestOptions(party, fetch, address)),
-              send
-            ),
-          send,
-          question.decode
-        )
-      }).pipe(again, traced(question.span, { "oauth.source": source }))
-    return { source, timeLimit, authenticates, party, send, againOnSkew: again, exchange, ask }
+  Effect.map(prepare(grant, options, defaults), (self) => ({
+    source: self.source,
+    timeLimit: timeLimitOf(self),
+    authenticates: ClientAuth.authenticates(options.client),
+    party: self.party,
+    proofKey: self.binding.proofKey,
+    insist: insisting(self, binds(options)),
+    exchange: (asked) =>
+      exchange(self, asked).pipe(
+        traced("oauth.token", { "oauth.grant": asked.grant, "oauth.source": self.source })
+      ),
+    ask: (question) => ask(self, question).pipe(traced(question.span, { "oauth.source": self.source }))
+  }))
+
+/** What all requests of one client share. */
+interface Self {
+  readonly source: string
+  readonly options: Options.Options
+  readonly requestTimeLimit: Limits["requestTimeLimit"]
+  readonly party: TokenEndpoint["party"]
+  readonly binding: Binding.Binding
+  readonly send: Transport.Send
+}
+
+const prepare = Effect.fnUntraced(function*(grant: string, options: Options.Options, defaults: Limits) {
+  const { client, dialect, server } = options
+  const { clockOffset } = server
+  const source = options.name ?? `${grant} at ${hostOf(server.issuer)}`
+  yield* Options.check(source, options)
+  const auth = yield* ClientAuth.make(source, client)
+  const binding = yield* Binding.make(source, options.dpop, server)
+  const requestTimeLimit = options.requestTimeLimit ?? defaults.requestTimeLimit
+  const sender = yield* Transport.make({ ...options, requestTimeLimit, source, clockOffset })
+  const send = binding.listening(Dialect.speak(dialect, clockOffset, sender))
+  const party = Effect.zipWith(
+    metadataWithin(source, options, Transport.metadataTimeLimit(options)),
+    Protocol.client(client.id, clockOffset),
+    (metadata, named): Party => ({ server: ClientAuth.addresses(client, metadata), client: named, auth })
+  )
+  return { source, options, requestTimeLimit, party, binding, send } satisfies Self
+})
+
+const exchange = Effect.fnUntraced(function*(self: Self, asked: Exchange) {
+  const { binding, party } = self
+  const bound = yield* binding.bind(asked.proofKey ?? (yield* binding.proofKey))
+  const spends = asked.spends !== undefined
+  if (spends && bound !== undefined) yield* prime(self, bound)
+  const attempt = requestOnce(self, {
+    endpoint: "token_endpoint",
+    party: spends ? Effect.mapError(party, unspent) : party,
+    bound,
+    request: asked.request,
+    decode: decoding(self, asked, bound)
   })
+  return yield* asked.once === true ? attempt : insisting(self, bound !== undefined)(attempt)
+})
+
+const ask = <A>(self: Self, question: Question<A>) =>
+  Effect.flatMap(
+    self.binding.bind(question.proofKey),
+    (bound) =>
+      insisting(self, bound !== undefined)(requestOnce(self, { ...question, party: self.party, bound }))
+  )
+
+/** One request, whatever it is for. */
+interface Call<A, E> {
+  readonly endpoint: EndpointName
+  readonly party: TokenEndpoint["party"]
+  readonly bound: Binding.Bound | undefined
+  readonly request: Exchange["request"]
+  readonly decode: (answer: Transport.Answer, party: Party) => Effect.Effect<A, E>
+}
+
+/** Signed and proven by what is known of the server now. */
+const requestOnce = <A, E>(self: Self, { bound, decode, endpoint, party, request }: Call<A, E>) =>
+  Effect.flatMap(Effect.zip(party, self.binding.prover(bound)), ([party, prover]) => {
+    const address = party.server[endpoint]
+    if (address === undefined) return Effect.fail(absent(self.source, endpoint))
+    const perform = (send: Transport.Send) =>
+      Protocol.perform(
+        self.source,
+        (fetch) => request(party, { ...requestOptions(fetch, address), ...prover }),
+        send
+      )
+    return Effect.mapError(
+      received(perform, self.send, (answer) => decode(answer, party)),
+      ClientAuth.explain(self.options.client, party.server)
+    )
+  })
+
+const decoding = (
+  { options, source }: Self,
+  { judge = judgeAny, lenientIdToken = true, spends }: Exchange,
+  bound: Binding.Bound | undefined
+) =>
+(answer: Transport.Answer, party: Party) =>
+  Grants.arriving(TokenResponse.decode(answer, {
+    source,
+    authenticates: ClientAuth.authenticates(options.client),
+    judge: judge(party),
+    defaultLifetime: Duration.decode(options.defaultLifetime ?? Duration.hours(1)),
+    keep: options.keep ?? [],
+    lenientIdToken,
+    spends,
+    proofKey: bound?.key
+  }))
+
+const insisting = ({ options }: Self, isBound: boolean): TokenEndpoint["insist"] => (attempt, dated = []) =>
+  Repeat.repeated(attempt, options.server, {
+    clock: [
+      ...dated,
+      ...signs(options) ? ["invalid_client"] : [],
+      ...isBound ? ["invalid_dpop_proof"] : []
+    ],
+    nonce: isBound ? ["use_dpop_nonce"] : []
+  })
+
+/** Learns the nonce for a proof before something is spent. */
+const prime = ({ binding, party, send, source }: Self, bound: Binding.Bound) =>
+  Effect.flatMap(party, (party) => {
+    const address = party.server.token_endpoint
+    const ask = Effect.flatMap(binding.prover(bound), (prover) =>
+      Protocol.perform(
+        source,
+        (fetch) => askInVain(party, { ...requestOptions(fetch, address), ...prover }),
+        send
+      ))
+    return binding.prime({ address, ask })
+  }).pipe(Effect.mapError(unspent))
 
 /** Sends interruptibly, and decodes what has arrived without being interrupted. */
 const received = <A, E, E2>(
@@ -180,31 +268,31 @@ const unspent = <E>(error: E | TransientFailure): E | TransientFailure =>
 
 const fieldsOf = ({ detail, hint, retryAt, source }: TransientFailure) => ({ detail, hint, retryAt, source })
 
-const signs = (options: Options.Options): boolean => options.client.auth?._tag === "PrivateKeyJwt"
+const signs = ({ client }: Options.Options): boolean =>
+  client.auth?._tag === "PrivateKeyJwt" || client.auth?._tag === "ClientSecretJwt"
 
-const againOnSkew = <A, E>(
-  attempt: Effect.Effect<A, E | Refusal>,
-  clockOffset: Ref.Ref<number>
-): Effect.Effect<A, E | Refusal> =>
-  Effect.flatMap(
-    Ref.get(clockOffset),
-    (before) =>
-      Effect.catchIf(attempt, isInvalidClient, (refusal) =>
-        Effect.flatMap(Ref.get(clockOffset), (after) =>
-          Math.abs(after - before) < 1_000 ? Effect.fail(refusal) : attempt))
+/** One request, one more by the right clock, and with a key two for nonces: one that asks, and one more with it. */
+const timeLimitOf = ({ options, requestTimeLimit }: Self): Duration.Duration => {
+  const requests = 1 + (signs(options) || binds(options) ? 1 : 0) + (binds(options) ? 2 : 0)
+  return Duration.sum(
+    Transport.metadataTimeLimit(options),
+    Duration.times(Transport.timeLimit({ requestTimeLimit }), requests)
   )
+}
 
-const isInvalidClient = <E>(error: E | Refusal): error is Refusal =>
-  error instanceof Refusal && error.code === "invalid_client"
+const binds = ({ dpop }: Options.Options): boolean => dpop !== undefined && dpop !== false
+
+/**
+ * A request that no server has anything to lose by: it redeems a refresh token that was never given. Only such
+ * a request is sure to come to where a proof is looked at, since servers read the grant first.
+ */
+const askInVain = ({ auth, client, server }: Party, options: RequestOptions): Promise<Response> =>
+  oauth.refreshTokenGrantRequest(server, client, auth, oauth.generateRandomCodeVerifier(), options)
 
 const judgeAny = ({ client, server }: Party): TokenResponse.Judge => (response, options) =>
   oauth.processGenericTokenEndpointResponse(server, client, response, options)
 
-const requestOptions = (
-  { server }: Party,
-  fetch: Protocol.Fetch,
-  address: string | undefined = server.token_endpoint
-): RequestOptions => ({
+const requestOptions = (fetch: Protocol.Fetch, address: string | undefined): RequestOptions => ({
   [oauth.customFetch]: fetch,
   [oauth.allowInsecureRequests]: Protocol.allowLoopback(address)
 })
@@ -251,12 +339,9 @@ export const fields = (
 export const scope = (scopes: ReadonlyArray<string> | undefined): string | undefined =>
   scopes === undefined || scopes.length === 0 ? undefined : scopes.join(" ")
 
-/** The grant with the resource it was asked for, for its renewals. */
-export const remember = (grant: Grant, resource: string | ReadonlyArray<string> | undefined): Grant =>
-  resource === undefined || resource.length === 0
-    ? grant
-    : { ...grant, extra: { ...grant.extra, resource: [resource].flat().join(Options.separator) } }
-
-/** The resource that a grant was asked for. */
-export const remembered = (grant: Grant): ReadonlyArray<string> | undefined =>
-  grant.extra["resource"]?.split(Options.separator).filter((resource) => resource !== "")
+/** The grant with what it was asked for, for its renewals. */
+export const remember = (
+  grant: Grant,
+  resource: string | ReadonlyArray<string> | undefined,
+  audience?: string | ReadonlyArray<string> | undefined
+): Grant => Target.remember(grant, { resource, audience })

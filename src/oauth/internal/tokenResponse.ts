@@ -37,6 +37,8 @@ export interface Options {
   readonly lenientIdToken: boolean
   /** The refresh token that was sent. */
   readonly spends: string | undefined
+  /** The key to which the token was to be bound. */
+  readonly proofKey: Redacted.Redacted<string> | undefined
 }
 
 const printable = /^[\x20-\x7e]+$/
@@ -46,7 +48,8 @@ const most = { secret: 256 * 1024, scopes: 1_000, scope: 1_024, kept: 50, text: 
 
 /**
  * The grant in the answer. Where a refresh token was spent, a new one is given even if nothing else in the
- * answer is any good: with an access token that has expired already.
+ * answer is any good: with an access token that has expired already, or with one that is not bound, whose
+ * type says so to whoever presents it.
  */
 export const decode = (
   answer: Transport.Answer,
@@ -64,7 +67,7 @@ export const decode = (
       const judged = judge(fields, options)
       return Effect.zipWith(
         spends === undefined || renewed === undefined || renewed === spends
-          ? judged
+          ? Effect.filterOrFail(judged, isBound(options), () => notBound(source))
           : Effect.orElseSucceed(judged, () => undefined),
         Clock.currentTimeMillis,
         (judged, now) => toGrant(fields, judged, now, options)
@@ -117,6 +120,19 @@ const unsupported = (source: string): Misconfigured =>
     hint: "Have the server give Bearer tokens to this client."
   })
 
+const isBound = ({ proofKey }: Options) => ({ token_type }: oauth.TokenEndpointResponse): boolean =>
+  proofKey === undefined || token_type !== "bearer"
+
+/** Who asks for a bound token relies on it; the server may not know of proofs at all (RFC 9449 §5). */
+const notBound = (source: string): Misconfigured =>
+  new Misconfigured({
+    source,
+    reason: "UnsupportedGrant",
+    detail: "the server gave a bearer token where one was asked for that is bound to a key",
+    hint:
+      "Have the server bind this client's tokens (RFC 9449), or leave out the dpop option and log in again."
+  })
+
 const unreadable = (source: string): ReauthRequired =>
   new ReauthRequired({
     source,
@@ -153,7 +169,7 @@ const toGrant = (
   options: Options
 ): Grant.Grant =>
   Grant.make({
-    token: judged === undefined ? expired(now) : toToken(fields, judged, now, options),
+    token: judged === undefined ? expired(now, options) : toToken(fields, judged, now, options),
     refreshToken: redacted(refreshToken(fields)),
     refreshExpiresAt: refreshExpiry(fields, now),
     idToken: redacted(secret(judged?.id_token)),
@@ -164,7 +180,7 @@ const toToken = (
   fields: Body.Fields,
   judged: oauth.TokenEndpointResponse,
   now: number,
-  { defaultLifetime }: Options
+  { defaultLifetime, proofKey }: Options
 ): Token.Token => {
   const lifetime = Option.getOrElse(
     Seconds.lifetime(fields["expires_in"]),
@@ -175,13 +191,14 @@ const toToken = (
     type: typeOf(judged.token_type),
     issuedAt: now,
     expiresAt: now + lifetime,
-    scopes: scopesOf(fields["scope"])
+    scopes: scopesOf(fields["scope"]),
+    proofKey
   })
 }
 
 /** Stands where there is no access token, so that what came with it is kept. */
-const expired = (now: number): Token.Token =>
-  Token.make({ value: Redacted.make(""), issuedAt: now, expiresAt: now })
+const expired = (now: number, { proofKey }: Options): Token.Token =>
+  Token.make({ value: Redacted.make(""), issuedAt: now, expiresAt: now, proofKey })
 
 const typeOf = (type: string): string => type === "dpop" ? "DPoP" : type === "n_a" ? "N_A" : "Bearer"
 

@@ -183,27 +183,29 @@ const readText = (
 
 const day = 24 * 60 * 60 * 1000
 
+type Head = Pick<Answer, "status" | "headers">
+
 /** What speaks for the server's clock: neither an outage or a redirect, nor an answer out of a cache. */
-const showsClock = ({ headers, status }: HttpClientResponse.HttpClientResponse): boolean =>
+const showsClock = ({ headers, status }: Head): boolean =>
   headers["age"] === undefined && (status >= 200 && status < 300 || status >= 400 && status < 500)
+
+const learnOffset = (answer: Head, sent: number, clockOffset: Ref.Ref<number>): Effect.Effect<void> =>
+  Effect.flatMap(Clock.currentTimeMillis, (received) => {
+    const offset = offsetIn(answer, sent, received)
+    return offset === undefined ? Effect.void : Ref.set(clockOffset, offset)
+  })
 
 /**
  * The server's clock is read from `Date` (whole seconds, so half a second is added), as of the middle of the
  * exchange. What lies within that error counts as no difference, and more than a day as no clock.
  */
-const learnOffset = (
-  response: HttpClientResponse.HttpClientResponse,
-  sent: number,
-  clockOffset: Ref.Ref<number>
-): Effect.Effect<void> =>
-  Effect.flatMap(Clock.currentTimeMillis, (received) => {
-    const date = HttpDate.parse(response.headers["date"])
-    if (Option.isNone(date) || !showsClock(response)) return Effect.void
-    const offset = Math.round(date.value + 500 - (sent + received) / 2)
-    return Math.abs(offset) > day
-      ? Effect.void
-      : Ref.set(clockOffset, Math.abs(offset) <= 500 + (received - sent) / 2 ? 0 : offset)
-  })
+export const offsetIn = (answer: Head, sent: number, received: number): number | undefined => {
+  const date = HttpDate.parse(answer.headers["date"])
+  if (Option.isNone(date) || !showsClock(answer)) return undefined
+  const offset = Math.round(date.value + 500 - (sent + received) / 2)
+  if (Math.abs(offset) > day) return undefined
+  return Math.abs(offset) <= 500 + (received - sent) / 2 ? 0 : offset
+}
 
 type Lost = (error: HttpClientError.HttpClientError) => Effect.Effect<never, TransientFailure>
 

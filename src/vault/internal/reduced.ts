@@ -44,7 +44,8 @@ const withoutToken = (self: GrantRecord) =>
       value: Redacted.make(""),
       issuedAt: self.grant.token.issuedAt,
       expiresAt: 0,
-      generation: self.generation
+      generation: self.generation,
+      proofKey: self.grant.token.proofKey
     })
   })
 
