@@ -13,6 +13,7 @@ import * as DeviceCode from "../oauth/DeviceCode.js"
 import type * as TokenEndpoint from "../oauth/TokenEndpoint.js"
 import type { Misconfigured } from "../TokenError.js"
 import { ReauthRequired } from "../TokenError.js"
+import * as Telling from "./internal/telling.js"
 import { Login } from "./Login.js"
 import * as LoginPrompt from "./LoginPrompt.js"
 
@@ -57,12 +58,7 @@ export const make = (
     const login = Effect.flatMap(
       begin(device, prompt, limit),
       (authorization) => device.poll(authorization, (event) => tell(prompt, source, event))
-    ).pipe(
-      Effect.tapError(({ hint, reason }) =>
-        quickly(prompt.progress({ _tag: "Failed", source, reason, hint }))
-      ),
-      Effect.onInterrupt(() => quickly(prompt.progress({ _tag: "Cancelled", source })))
-    )
+    ).pipe(Telling.ended(prompt, source))
     return { name: source, login, timeLimit: Duration.sum(limit, device.exchangeTimeLimit) }
   })
 
@@ -98,32 +94,28 @@ const begin = (
     Effect.timeoutFail({ duration: limit, onTimeout: () => tooSlow(device.name, limit) })
   )
 
-/** Nobody has to wait for a screen that hangs. */
-const quickly = (told: Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.asVoid(Effect.timeoutOption(Effect.disconnect(told), "5 seconds"))
-
 const tell = (prompt: LoginPrompt.Service, source: string, event: DeviceCode.Event): Effect.Effect<void> => {
   switch (event._tag) {
     case "Prompt": {
       const { expiresAt, userCode, verificationUri, verificationUriComplete } = event.authorization
-      return prompt.show({
+      return Telling.quickly(prompt.show({
         _tag: "Device",
         source,
         userCode,
         verificationUri,
         verificationUriComplete,
         expiresAt
-      })
+      }))
     }
     case "Pending":
     case "SlowedDown":
-      return quickly(prompt.progress({ _tag: "Waiting", source, nextAt: event.nextAt }))
+      return Telling.quickly(prompt.progress({ _tag: "Waiting", source, nextAt: event.nextAt }))
     case "Blip": {
       const { error, nextAt } = event
-      return quickly(prompt.progress({ _tag: "Trouble", source, reason: error.reason, nextAt }))
+      return Telling.quickly(prompt.progress({ _tag: "Trouble", source, reason: error.reason, nextAt }))
     }
     case "Approved":
-      return prompt.progress({ _tag: "Succeeded", source })
+      return Telling.quickly(prompt.progress({ _tag: "Succeeded", source }))
   }
 }
 

@@ -18,7 +18,10 @@ import type { TokenError } from "../TokenError.js"
 export interface Service {
   /** The name that errors show. */
   readonly name: string
-  /** Logs in; each run asks the person anew. Can be interrupted while it waits. */
+  /**
+   * Logs in; each run asks the person anew. Can be interrupted while it waits. Sources and `SignIn` run it by
+   * `Grant.keeping`: a login of one's own that talks to a server by itself tells of the answer by `Grant.arriving`.
+   */
   readonly login: Effect.Effect<Grant, TokenError>
   /** How long one login may take. */
   readonly timeLimit: Duration.Duration

@@ -11,12 +11,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
+import type * as Redacted from "effect/Redacted"
 
 /**
  * What the person is asked to do.
  *
  * - `Device`: go to `verificationUri` and type in `userCode`, or go to `verificationUriComplete`.
- * - `Browser`: open `url` on this machine.
+ * - `Browser`: open `url` in a browser of this machine. With `opened` one has been opened already; with
+ *   `canPaste` it may be another machine's, and the address at which that browser ends is pasted here.
  *
  * `expiresAt` is in Unix milliseconds. Texts come from the server: whoever shows them uses `printable` and
  * `webAddress`.
@@ -39,23 +41,36 @@ export type Prompt =
     readonly source: string
     readonly url: string
     readonly expiresAt: number
+    readonly opened: boolean
+    readonly canPaste: boolean
   }
 
 /**
  * How it goes on. `Waiting` comes again and again; one of the last three comes at the end.
  *
+ * - `Chosen`: which way to log in was taken, and why, where there is more than one.
+ * - `Rejected`: something that was pasted, or that a browser brought, did not belong to this login. It goes on.
+ *
  * @since 0.1.0
  * @category models
  */
 export type Progress =
+  | {
+    readonly _tag: "Chosen"
+    readonly source: string
+    readonly way: "Browser" | "Device"
+    readonly why: string
+  }
   | { readonly _tag: "Waiting"; readonly source: string; readonly nextAt: number }
   | { readonly _tag: "Trouble"; readonly source: string; readonly reason: string; readonly nextAt: number }
+  | { readonly _tag: "Rejected"; readonly source: string; readonly detail: string }
   | { readonly _tag: "Succeeded"; readonly source: string }
   | { readonly _tag: "Failed"; readonly source: string; readonly reason: string; readonly hint: string }
   | { readonly _tag: "Cancelled"; readonly source: string }
 
 /**
- * Shows and tells. Neither waits for the person.
+ * Shows and tells; neither waits for the person. Only `pasted` does. Made by `make`. A login waits 5 seconds at
+ * most for each that is shown or told, interrupts it then, and goes on; one that dies does not hurt it either.
  *
  * @since 0.1.0
  * @category models
@@ -63,6 +78,26 @@ export type Progress =
 export interface Service {
   readonly show: (prompt: Prompt) => Effect.Effect<void>
   readonly progress: (progress: Progress) => Effect.Effect<void>
+  /**
+   * The next line that the person pastes for the login of this name: the address at which a browser ended.
+   * Waits for it, and can be interrupted while it waits. Never comes where nothing can be pasted.
+   */
+  readonly pasted: (source: string) => Effect.Effect<Redacted.Redacted<string>>
+  /** Whether anything can be pasted here. */
+  readonly canPaste: boolean
+}
+
+/**
+ * What `make` takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends Pick<Service, "progress" | "show"> {
+  /** Default: nothing can be pasted. */
+  readonly pasted?: Service["pasted"] | undefined
+  /** Default: where there is `pasted`. */
+  readonly canPaste?: boolean | undefined
 }
 
 /**
@@ -74,15 +109,28 @@ export interface Service {
 export class LoginPrompt extends Context.Tag("effect-credentials/LoginPrompt")<LoginPrompt, Service>() {}
 
 /**
+ * A prompt from what it does.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = ({ canPaste, pasted, progress, show }: Options): Service => ({
+  show,
+  progress,
+  pasted: pasted ?? (() => Effect.never),
+  canPaste: canPaste ?? pasted !== undefined
+})
+
+/**
  * Nobody is shown anything: for programs that watch the events of the login instead.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerSilent: Layer.Layer<LoginPrompt> = Layer.succeed(LoginPrompt, {
-  show: () => Effect.void,
-  progress: () => Effect.void
-})
+export const layerSilent: Layer.Layer<LoginPrompt> = Layer.succeed(
+  LoginPrompt,
+  make({ show: () => Effect.void, progress: () => Effect.void })
+)
 
 /**
  * Plain text on Effect's `Console`: the prompt, and how it ended. Progress in between is not written.
@@ -90,13 +138,16 @@ export const layerSilent: Layer.Layer<LoginPrompt> = Layer.succeed(LoginPrompt, 
  * @since 0.1.0
  * @category layers
  */
-export const layerConsole: Layer.Layer<LoginPrompt> = Layer.succeed(LoginPrompt, {
-  show: (prompt) => Effect.flatMap(Clock.currentTimeMillis, (now) => Console.log(render(prompt, now))),
-  progress: (progress) => {
-    const line = renderProgress(progress)
-    return line === undefined ? Effect.void : Console.log(line)
-  }
-})
+export const layerConsole: Layer.Layer<LoginPrompt> = Layer.succeed(
+  LoginPrompt,
+  make({
+    show: (prompt) => Effect.flatMap(Clock.currentTimeMillis, (now) => Console.log(render(prompt, now))),
+    progress: (progress) => {
+      const line = renderProgress(progress)
+      return line === undefined ? Effect.void : Console.log(line)
+    }
+  })
+)
 
 /**
  * Everything goes into a queue, for tests and for programs with a screen of their own.
@@ -105,10 +156,13 @@ export const layerConsole: Layer.Layer<LoginPrompt> = Layer.succeed(LoginPrompt,
  * @category layers
  */
 export const layerQueue = (queue: Queue.Enqueue<Prompt | Progress>): Layer.Layer<LoginPrompt> =>
-  Layer.succeed(LoginPrompt, {
-    show: (prompt) => Queue.offer(queue, prompt),
-    progress: (progress) => Queue.offer(queue, progress)
-  })
+  Layer.succeed(
+    LoginPrompt,
+    make({
+      show: (prompt) => Queue.offer(queue, prompt),
+      progress: (progress) => Queue.offer(queue, progress)
+    })
+  )
 
 /**
  * The prompt as plain text, as of the instant `now`.
@@ -119,7 +173,7 @@ export const layerQueue = (queue: Queue.Enqueue<Prompt | Progress>): Layer.Layer
 export const render = (prompt: Prompt, now: number): string => {
   const until = expiry(prompt.expiresAt, now)
   const title = `${printable(prompt.source, 100)}: log in.`
-  if (prompt._tag === "Browser") return [title, `Open ${webAddress(prompt.url)}`, ...until].join("\n")
+  if (prompt._tag === "Browser") return [title, ...inBrowser(prompt), ...until].join("\n")
   const complete = prompt.verificationUriComplete
   return [
     title,
@@ -130,20 +184,48 @@ export const render = (prompt: Prompt, now: number): string => {
   ].join("\n")
 }
 
-const renderProgress = (progress: Progress): string | undefined => {
+const inBrowser = (
+  { canPaste, opened, url }: Prompt & { readonly _tag: "Browser" }
+): ReadonlyArray<string> => [
+  ...(opened ? ["A browser was opened. If it shows nothing:"] : []),
+  `Open ${webAddress(url)}`,
+  ...(canPaste
+    ? [
+      "If that browser is on another machine, it ends at an address that does not open there:",
+      "paste that address here and press Enter."
+    ]
+    : [])
+]
+
+/**
+ * How it goes on as a line of plain text; none for what comes again and again.
+ *
+ * @since 0.1.0
+ * @category rendering
+ */
+export const renderProgress = (progress: Progress): string | undefined => {
   const source = printable(progress.source, 100)
   switch (progress._tag) {
     case "Waiting":
     case "Trouble":
       return undefined
+    case "Chosen":
+      return `${source}: ${printable(progress.why, 300)}, so ${ways[progress.way]}.`
+    case "Rejected":
+      return `${source}: ${printable(progress.detail, 300)}. The login goes on.`
     case "Succeeded":
       return `${source}: logged in.`
     case "Failed":
-      return `${source}: not logged in (${progress.reason}). ${printable(progress.hint, 300)}`
+      return `${source}: not logged in (${printable(progress.reason, 40)}). ${printable(progress.hint, 300)}`
     case "Cancelled":
       return `${source}: the login was cancelled.`
   }
 }
+
+const ways = {
+  Browser: "the login is done in a browser of any machine",
+  Device: "the login is done with a code on any device"
+} as const
 
 /** No line where it isn't known, or so far that no calendar has it. */
 const expiry = (expiresAt: number, now: number): ReadonlyArray<string> =>
@@ -174,16 +256,21 @@ export const printable = (text: string, limit: number): string => {
 const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu
 
 /**
- * A URL from outside made fit for a terminal: an http or https one in its encoded form, else a remark that it
- * is none.
+ * A URL from outside made fit for a terminal: an http or https one in its encoded form, of at most `limit`
+ * characters, else a remark that says why it is not shown. Default 32768, as for a browser that is opened: whoever opens
+ * it by hand needs the whole of a long authorization request too.
  *
  * @since 0.1.0
  * @category rendering
  */
-export const webAddress = (text: string): string => {
-  const url = text.length <= 2048 && URL.canParse(text) ? new URL(text) : undefined
+export const webAddress = (text: string, limit = 32_768): string => {
+  if (text.length > limit) return hidden("it is too long")
+  const url = URL.canParse(text) ? new URL(text) : undefined
   const isWeb = url?.protocol === "https:" || url?.protocol === "http:"
-  return url !== undefined && isWeb && url.username === "" && url.password === ""
-    ? url.href
-    : "(an address that is not shown because it is no web address)"
+  if (url === undefined || !isWeb || url.username !== "" || url.password !== "") {
+    return hidden("it is no web address")
+  }
+  return url.href.length > limit ? hidden("it is too long") : url.href
 }
+
+const hidden = (why: string): string => `(an address that is not shown because ${why})`

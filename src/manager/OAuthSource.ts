@@ -11,12 +11,12 @@ import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Grant from "../Grant.js"
 import { Login } from "../login/Login.js"
+import type * as Logins from "../login/Login.js"
 import type * as RefreshToken from "../oauth/RefreshToken.js"
 import type { RefreshScheduler } from "../RefreshScheduler.js"
 import type * as TokenCache from "../TokenCache.js"
 import type { Misconfigured, TokenError } from "../TokenError.js"
 import * as TokenSource from "../TokenSource.js"
-import type * as Persisted from "../vault/Persisted.js"
 import type * as Vault from "../vault/Vault.js"
 import type * as VaultKey from "../vault/VaultKey.js"
 import * as OAuth from "./internal/oauth.js"
@@ -57,6 +57,11 @@ export interface Options {
    * it does not end from disuse. Default: never.
    */
   readonly keepAlive?: Duration.DurationInput | undefined
+  /**
+   * How long after a login that came to nothing no other one of this grant opens by itself, with twice as long after
+   * each further one, up to 15 minutes; see `LoginGate`. Default 1 minute.
+   */
+  readonly coolDown?: Duration.DurationInput | undefined
 }
 
 /**
@@ -89,7 +94,8 @@ export const make = (
 /**
  * The same with the program's `Login` as the last tier. A login is opened where nothing is stored, or where the issuer
  * has refused what is stored or there is nothing to renew it by; never because a network, an issuer or a vault
- * failed, and not for a request that says `interactive: false`. One login at a time.
+ * failed, and not for a request that says `interactive: false`. One login at a time, in all programs that share a vault
+ * with leases. After one that came to nothing, the next does not open before `coolDown` has passed.
  *
  * @since 0.1.0
  * @category constructors
@@ -101,11 +107,13 @@ export const interactive = (
 
 const build = Effect.fnUntraced(function*(
   options: Options,
-  login: Persisted.Login<never> | undefined,
+  login: Logins.Service | undefined,
   wrap?: (source: TokenSource.TokenSource) => TokenSource.TokenSource
 ) {
   const { cache, minUsable } = options
-  return yield* OAuth.remembered(yield* OAuth.prepare(options), { cache, login, minUsable, wrap })
+  const shared = yield* OAuth.prepare(options)
+  const gated = login && OAuth.gated(login, yield* OAuth.gate(shared, options))
+  return yield* OAuth.remembered(shared, { cache, login: gated, minUsable, wrap })
 })
 
 /**

@@ -18,6 +18,8 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Grant from "../Grant.js"
 import { Login } from "../login/Login.js"
+import type * as RefreshToken from "../oauth/RefreshToken.js"
+import * as Revocation from "../oauth/Revocation.js"
 import * as RefreshScheduler from "../RefreshScheduler.js"
 import type * as Token from "../Token.js"
 import type { Misconfigured, TokenError } from "../TokenError.js"
@@ -49,10 +51,11 @@ export interface Options extends OAuthSource.Options {}
  */
 export interface LogoutOptions {
   /**
-   * Ends the grant at its issuer. Runs before the grant is removed, for as long as `deadline`; interrupting
-   * the logout interrupts it, and the grant is removed all the same.
+   * Whether the grant is ended at its issuer (RFC 7009), or what ends it there. Default: where the server has a
+   * revocation endpoint. `true` fails where it has none, `false` asks nobody. It runs before the grant is removed,
+   * for as long as `deadline`; interrupting the logout interrupts it, and the grant is removed all the same.
    */
-  readonly revoke?: ((grant: Grant.Grant) => Effect.Effect<void, TokenError>) | undefined
+  readonly revoke?: boolean | ((grant: Grant.Grant) => Effect.Effect<void, TokenError>) | undefined
 }
 
 /**
@@ -68,7 +71,8 @@ export interface Service {
    * Asks the person now, whatever is stored, stores the grant and gives its token; from then on nobody is
    * given an older one. One login at a time: who waits for another login takes what that comes to.
    * Interruption ends the login and changes nothing, unless the grant is there already; then that is stored.
-   * Fails before anybody is asked where the vault can't be read; a damaged record is replaced.
+   * Fails before anybody is asked where the vault can't be read; a damaged record is replaced. Never held back by
+   * `coolDown`, and it ends one that runs.
    */
   readonly login: Effect.Effect<Token.Token, TokenError>
   /**
@@ -81,10 +85,10 @@ export interface Service {
    */
   readonly refresh: Effect.Effect<Token.Token, TokenError>
   /**
-   * Revokes the grant, if `revoke` is given, and removes it whether that succeeds or not; nobody is given its
-   * token any more. What `revoke` failed with is given after the removal. Where another process renews the
-   * grant meanwhile, the renewed one is revoked and removed. A damaged record is removed. Succeeds where
-   * nobody is logged in. Once begun, the removal can't be interrupted.
+   * Revokes the grant, and then removes it whether that succeeds or not; nobody is given its token any more.
+   * What revoking failed with is given after the removal. Where another process renews the grant meanwhile, the
+   * renewed one is revoked and removed. A damaged record is removed. Succeeds where nobody is logged in. Once
+   * begun, the removal can't be interrupted.
    */
   readonly logout: (options?: LogoutOptions) => Effect.Effect<void, TokenError>
   /** What is known of it; asks nobody outside. */
@@ -121,6 +125,11 @@ export const make = (
   Vault.Vault | Login | HttpClient.HttpClient | RefreshScheduler.RefreshScheduler | Scope.Scope
 > => Effect.map(assemble(options), service)
 
+/** The login's parts, and what ends it at its issuer. */
+interface Assembled extends Machine.Self {
+  readonly revocation: Revocation.Revocation
+}
+
 const assemble = Effect.fnUntraced(function*(options: Options) {
   const { cache, minUsable = Duration.minutes(1), refresh } = options
   const vault = yield* Vault.Vault
@@ -128,10 +137,12 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
   const keep = ["resource_url", ...refresh.keep ?? []]
   const shared = yield* OAuth.prepare({ ...options, refresh: { ...refresh, keep } })
   const { key, name, persister } = shared
+  const gate = yield* OAuth.gate(shared, options)
   const memo: Machine.Memo = { adopting: 0, gone: [] }
   const wrap = (source: TokenSource.TokenSource) => Machine.heeding(source, memo)
-  const self: Machine.Self = {
+  const self: Assembled = {
     name,
+    revocation: yield* Revocation.make(issuerOf(refresh)),
     redemption: Redemption.make({
       vault,
       key,
@@ -141,11 +152,11 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
       leaseTerm: shared.leaseTerm,
       stored: persister && Persister.stored(persister)
     }),
-    login: Effect.timeoutFail(login.login, {
+    login: gate.explicit(Effect.timeoutFail(login.login, {
       duration: login.timeLimit,
       onTimeout: () => Machine.loginExpired(name)
-    }),
-    memory: yield* OAuth.remembered(shared, { cache, login, minUsable, wrap }),
+    })),
+    memory: yield* OAuth.remembered(shared, { cache, login: OAuth.gated(login, gate), minUsable, wrap }),
     memo,
     deadline: Duration.decode(shared.deadline ?? Redemption.defaultDeadline),
     scope: yield* Effect.scope
@@ -153,14 +164,43 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
   return self
 })
 
-const service = (self: Machine.Self): Service => {
+/** Whom to revoke at. The name that renewals have is none for that. */
+const issuerOf = ({
+  client,
+  dialect,
+  maxResponseBytes,
+  requestTimeLimit,
+  server
+}: RefreshToken.Options): Revocation.Options => ({
+  client,
+  dialect,
+  maxResponseBytes,
+  requestTimeLimit,
+  server
+})
+
+const revoking = (
+  revocation: Revocation.Revocation,
+  revoke: LogoutOptions["revoke"]
+): Machine.Revoke => {
+  if (revoke === false) return undefined
+  if (typeof revoke === "function") return revoke
+  if (revoke === true) return revocation.revoke
+  return (grant) =>
+    Effect.if(revocation.isOffered, {
+      onTrue: () => revocation.revoke(grant),
+      onFalse: () => Effect.void
+    })
+}
+
+const service = (self: Assembled): Service => {
   const { memory } = self
   return {
     source: memory,
     login: Machine.logIn(self),
     token: memory.request({ interactive: false }),
     refresh: memory.request({ interactive: false, refresh: true }),
-    logout: (options) => Machine.logOut(self, options?.revoke),
+    logout: (options) => Machine.logOut(self, revoking(self.revocation, options?.revoke)),
     status: memory.status,
     baseUrl: Effect.map(
       self.redemption.read,

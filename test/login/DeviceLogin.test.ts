@@ -135,20 +135,11 @@ describe("the time limit", () => {
       yield* TestClock.adjust("15 seconds")
       assert.strictEqual(Redacted.value((yield* Fiber.join(fiber)).token.value), "late")
     }))
-
-  it.effect("ends a start that hangs", () =>
-    Effect.gen(function*() {
-      const prompt = { show: () => Effect.never, progress: () => Effect.void }
-      const { login } = yield* setup(() => Effect.never, {}, prompt)
-      const fiber = yield* Effect.fork(Effect.flip(login.login))
-      yield* TestClock.adjust("15 minutes")
-      assert.strictEqual((yield* Fiber.join(fiber)).reason, "LoginExpired")
-    }))
 })
 
 describe("a screen that hangs", () => {
   const granted = inTurn(json({ access_token: "t" }))
-  const hanging: LoginPrompt.Service = { show: () => Effect.void, progress: () => Effect.never }
+  const hanging = LoginPrompt.make({ show: () => Effect.void, progress: () => Effect.never })
 
   it.effect("does not keep back a grant that has come", () =>
     Effect.gen(function*() {
@@ -171,6 +162,34 @@ describe("a screen that hangs", () => {
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(stored, ["t"])
+    }))
+
+  const breaking: ReadonlyArray<readonly [string, Effect.Effect<never>]> = [
+    ["hangs", Effect.never],
+    ["hangs and can't be interrupted", Effect.uninterruptible(Effect.never)],
+    ["dies", Effect.die(new Error("no screen"))],
+    ["interrupts itself", Effect.interrupt]
+  ]
+  for (const [name, breaks] of breaking) {
+    it.effect(`does not keep a person from logging in when it ${name} over the prompt and all that follows`, () =>
+      Effect.gen(function*() {
+        const prompt = LoginPrompt.make({ show: () => breaks, progress: () => breaks })
+        const { login } = yield* setup(inTurn(pending, json({ access_token: "t" })), {}, prompt)
+        const fiber = yield* Effect.fork(login.login)
+        // 5 for the prompt, 5 until the first poll, 5 for what that tells, 5 until the second one.
+        yield* TestClock.adjust("20 seconds")
+        assert.isNotNull(fiber.unsafePoll())
+        assert.strictEqual(Redacted.value((yield* Fiber.join(fiber)).token.value), "t")
+      }))
+  }
+
+  it.effect("does not keep a login from being cancelled", () =>
+    Effect.gen(function*() {
+      const prompt = LoginPrompt.make({ show: () => Effect.never, progress: () => Effect.die("no screen") })
+      const { login } = yield* setup(() => Effect.never, {}, prompt)
+      const fiber = yield* Effect.fork(login.login)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(fiber)
     }))
 
   it.effect("does not stop the polling, nor keep back a failure", () =>

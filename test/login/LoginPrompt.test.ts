@@ -5,6 +5,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
 
 const device: LoginPrompt.Prompt = {
@@ -41,9 +42,34 @@ describe("render", () => {
       _tag: "Browser",
       source: "x",
       url: "https://idp.test/auth?a=b",
-      expiresAt: 60_000
+      expiresAt: 60_000,
+      opened: false,
+      canPaste: false
     }, 0)
     assert.include(text, "Open https://idp.test/auth?a=b\n")
+  })
+
+  it("for a browser that was opened, and for one of another machine", () => {
+    const prompt = { _tag: "Browser", source: "x", url: "https://idp.test/auth", expiresAt: NaN } as const
+    assert.strictEqual(
+      LoginPrompt.render({ ...prompt, opened: true, canPaste: true }, 0),
+      [
+        "x: log in.",
+        "A browser was opened. If it shows nothing:",
+        "Open https://idp.test/auth",
+        "If that browser is on another machine, it ends at an address that does not open there:",
+        "paste that address here and press Enter."
+      ].join("\n")
+    )
+  })
+
+  it("for a browser, an address as long as authorization requests are", () => {
+    const prompt = { _tag: "Browser", source: "x", expiresAt: NaN, opened: false, canPaste: false } as const
+    const long = `https://idp.test/?${"x".repeat(30_000)}`
+    assert.include(LoginPrompt.render({ ...prompt, url: long }, 0), long)
+    const longer = LoginPrompt.render({ ...prompt, url: `${long}${"x".repeat(5000)}` }, 0)
+    assert.include(longer, "(an address that is not shown because it is too long)")
+    assert.notInclude(longer, "https:")
   })
 
   it("shows when it has expired, or never does", () => {
@@ -92,7 +118,9 @@ describe("webAddress", () => {
     ["vscode://x", undefined],
     ["idp.test", undefined],
     ["", undefined],
-    [`https://idp.test/${"x".repeat(2048)}`, undefined]
+    [`https://idp.test/${"x".repeat(4096)}`, `https://idp.test/${"x".repeat(4096)}`],
+    [`https://idp.test/${"x".repeat(32 * 1024)}`, undefined],
+    [`https://idp.test/${"é".repeat(8 * 1024)}`, undefined]
   ]
   for (const [text, expected] of cases) {
     it(JSON.stringify(text.slice(0, 40)), () => {
@@ -118,6 +146,9 @@ describe("printable", () => {
 
 describe("layers", () => {
   const progress: ReadonlyArray<LoginPrompt.Progress> = [
+    { _tag: "Chosen", source: "x", way: "Device", why: "there is no display" },
+    { _tag: "Chosen", source: "x", way: "Browser", why: "there is no display" },
+    { _tag: "Rejected", source: "x", detail: "what was pasted is no address\u001b[2J" },
     { _tag: "Waiting", source: "x", nextAt: 0 },
     { _tag: "Trouble", source: "x", reason: "Network", nextAt: 0 },
     { _tag: "Succeeded", source: "x" },
@@ -141,6 +172,9 @@ describe("layers", () => {
       })
       assert.deepStrictEqual(lines, [
         LoginPrompt.render(device, 60_000),
+        "x: there is no display, so the login is done with a code on any device.",
+        "x: there is no display, so the login is done in a browser of any machine.",
+        "x: what was pasted is no address[2J. The login goes on.",
         "x: logged in.",
         "x: not logged in (AccessDenied). Log in again.[2J",
         "x: the login was cancelled."
@@ -155,4 +189,31 @@ describe("layers", () => {
     }))
 
   it.effect("layerSilent says nothing", () => Effect.provide(everything, LoginPrompt.layerSilent))
+})
+
+describe("make", () => {
+  const plain = { show: () => Effect.void, progress: () => Effect.void }
+  const pasted = () => Effect.succeed(Redacted.make("line"))
+
+  it.effect("without a place to paste, nothing ever is", () =>
+    Effect.gen(function*() {
+      const prompt = LoginPrompt.make(plain)
+      assert.isFalse(prompt.canPaste)
+      const fiber = yield* Effect.fork(prompt.pasted("x"))
+      yield* TestClock.adjust("1 day")
+      assert.isNull(fiber.unsafePoll())
+    }))
+
+  it.effect("with one, it is what it says", () =>
+    Effect.gen(function*() {
+      const prompt = LoginPrompt.make({ ...plain, pasted })
+      assert.isTrue(prompt.canPaste)
+      assert.strictEqual(Redacted.value(yield* prompt.pasted("x")), "line")
+    }))
+
+  it("of another prompt, it can paste where that one can", () => {
+    for (const prompt of [LoginPrompt.make(plain), LoginPrompt.make({ ...plain, pasted })]) {
+      assert.strictEqual(LoginPrompt.make({ ...prompt, show: () => Effect.void }).canPaste, prompt.canPaste)
+    }
+  })
 })

@@ -3,15 +3,17 @@ import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type * as Login from "../../login/Login.js"
 import * as RefreshToken from "../../oauth/RefreshToken.js"
 import type { RefreshScheduler } from "../../RefreshScheduler.js"
-import type { Misconfigured } from "../../TokenError.js"
+import type { Misconfigured, TokenError } from "../../TokenError.js"
 import * as TokenSource from "../../TokenSource.js"
 import * as KeepAlive from "../../vault/KeepAlive.js"
 import * as PersistedCache from "../../vault/PersistedCache.js"
 import * as Persister from "../../vault/Persister.js"
-import type * as Vault from "../../vault/Vault.js"
+import * as Vault from "../../vault/Vault.js"
 import * as VaultKey from "../../vault/VaultKey.js"
+import * as Gates from "./gates.js"
 
 type Below = PersistedCache.Options<never>
 
@@ -56,6 +58,29 @@ export const keyOf = (refresh: RefreshToken.Options): Effect.Effect<VaultKey.Vau
     resource: [refresh.resource ?? []].flat().join(" "),
     issuer: refresh.server.issuer
   })
+
+/** How logins of the grant pass its gate. */
+export interface Gate {
+  readonly automatic: <A>(login: Effect.Effect<A, TokenError>) => Effect.Effect<A, TokenError>
+  readonly explicit: <A>(login: Effect.Effect<A, TokenError>) => Effect.Effect<A, TokenError>
+}
+
+export const gate = (
+  { key, name }: Shared,
+  { coolDown }: { readonly coolDown?: Duration.DurationInput | undefined }
+): Effect.Effect<Gate, never, Vault.Vault> =>
+  Effect.map(Vault.Vault, (vault) => {
+    const { automatic, explicit } = Gates.of(vault, key)
+    const options = { source: name, coolDown }
+    return { automatic: automatic(options), explicit: explicit(options) }
+  })
+
+/** The login as it opens by itself; one that takes too long counts as one that came to nothing. */
+export const gated = ({ login, name, timeLimit }: Login.Service, gate: Gate): Login.Service => ({
+  name,
+  timeLimit,
+  login: gate.automatic(login)
+})
 
 /** The memory over what is stored. Where there is a persister, calls that need no vault tell it again too. */
 export const remembered = (

@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type * as Grant from "../../Grant.js"
+import * as Grant from "../../Grant.js"
 import * as Token from "../../Token.js"
 import { ReauthRequired, TransientFailure } from "../../TokenError.js"
 import type { TokenError } from "../../TokenError.js"
@@ -36,7 +36,7 @@ export interface Memo {
 }
 
 /** Ends a grant at its issuer. */
-type Revoke = ((grant: Grant.Grant) => Effect.Effect<void, TokenError>) | undefined
+export type Revoke = ((grant: Grant.Grant) => Effect.Effect<void, TokenError>) | undefined
 
 /** The stored source, which heeds what a login or a logout has noted. */
 export const heeding = (stored: TokenSource.TokenSource, memo: Memo): TokenSource.TokenSource => {
@@ -61,11 +61,9 @@ const adopt = ({ memo, memory }: Self): Effect.Effect<Token.Token, TokenError> =
 
 export const logIn = (self: Self): Effect.Effect<Token.Token, TokenError> =>
   Effect.flatMap(look(self), (before) => {
-    const afresh = Effect.uninterruptibleMask((restore) =>
-      restore(self.login).pipe(
-        Effect.flatMap(save(self)),
-        Effect.flatMap((record) => started(self, serve(self, before, record)))
-      )
+    const afresh = Grant.keeping(
+      self.login,
+      (grant) => Effect.flatMap(save(self)(grant), (record) => started(self, serve(self, before, record)))
     )
     const inTurn = Effect.flatMap(look(self), (now) =>
       Option.isSome(now) && isNewLogin(before, now.value)

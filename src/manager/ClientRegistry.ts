@@ -1,0 +1,188 @@
+/**
+ * Which client this program is at a server: one that was registered there by hand, a document about itself, or one
+ * that registered itself, which is kept in the vault for the next start and for other processes.
+ *
+ * Whatever is found is good at that one issuer only. A client that registered itself is kept by the issuer and the
+ * redirect URIs, so that a change of either makes another one.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import type { AuthorizationServer } from "../oauth/AuthorizationServer.js"
+import * as Client from "../oauth/Client.js"
+import type { Limits } from "../oauth/Limits.js"
+import * as Registration from "../oauth/Registration.js"
+import type { TransientFailure } from "../TokenError.js"
+import { Misconfigured } from "../TokenError.js"
+import * as Vault from "../vault/Vault.js"
+import * as Store from "./internal/clientStore.js"
+
+/**
+ * What `make` takes: what the program can be, in the order in which it is tried.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends Limits {
+  /** The clients that were registered by hand, by issuer, letter by letter. Each is sent to that issuer only. */
+  readonly clients?: Readonly<Record<string, Client.Client>> | undefined
+  /**
+   * The address of a document about this program (`Registration.document`), which is its client id at the servers
+   * that know such documents.
+   */
+  readonly documentUrl?: string | undefined
+  /** What the program says about itself where it registers itself. Default: it doesn't. */
+  readonly metadata?: Registration.ClientMetadata | undefined
+  /** What is shown to a server that registers not everybody, by issuer. */
+  readonly initialAccessTokens?: Readonly<Record<string, Redacted.Redacted<string>>> | undefined
+  /** The key that the document or the registration names, for `private_key_jwt`. */
+  readonly privateKey?: Client.PrivateKeyJwt | undefined
+}
+
+/**
+ * A client, and how it came to be one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Resolved =
+  | { readonly _tag: "Given"; readonly client: Client.Client }
+  | { readonly _tag: "Document"; readonly client: Client.Client }
+  | {
+    readonly _tag: "Registered"
+    readonly client: Client.Client
+    readonly registration: Registration.RegisteredClient
+  }
+
+/**
+ * What asking for a client can fail with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type RegistryError = TransientFailure | Misconfigured
+
+/**
+ * The clients of this program. Safe for any number of concurrent callers, here and in other processes over the
+ * same vault: of several that register at once, one is kept and all use it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientRegistry {
+  /** The client for this server, registered if need be: where none is stored, or its secret has ended. */
+  readonly resolve: (server: AuthorizationServer) => Effect.Effect<Resolved, RegistryError>
+  /**
+   * The client after the server has refused this one (`invalid_client`), because it has forgotten it: what another
+   * process has registered meanwhile, else a new registration. A client that did not register itself stays as it
+   * is and fails with `InvalidClient`, and so does one that was registered less than a minute ago.
+   */
+  readonly renew: (server: AuthorizationServer, refused: Resolved) => Effect.Effect<Resolved, RegistryError>
+  /** Removes the stored registration for this issuer from the vault; the server is told nothing. */
+  readonly forget: (issuer: string) => Effect.Effect<void, RegistryError>
+}
+
+/**
+ * The clients of this program, over the vault in the context. Fails where the document's address can't be a client
+ * id.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: Options
+): Effect.Effect<ClientRegistry, Misconfigured, Vault.Vault | HttpClient.HttpClient> => {
+  const { documentUrl } = options
+  if (documentUrl !== undefined && !Registration.isDocumentUrl(documentUrl)) return Effect.fail(unfitDocument)
+  return Effect.map(
+    Effect.all([Vault.Vault, Effect.context<HttpClient.HttpClient>(), Effect.makeSemaphore(1)]),
+    ([vault, context, semaphore]) => {
+      const store = Store.make({
+        vault,
+        redirectUris: options.metadata?.redirectUris ?? [],
+        privateKey: options.privateKey
+      })
+      const register = (server: AuthorizationServer) => Effect.provide(registerAt(options, server), context)
+      const inTurn = semaphore.withPermits(1)
+      return {
+        resolve: (server) => inTurn(resolve(options, store, server, register(server))),
+        renew: (server, refused) => inTurn(renew(store, server, refused, register(server))),
+        forget: (issuer) => store.forget(issuer)
+      }
+    }
+  )
+}
+
+type Register = Effect.Effect<Registration.RegisteredClient, RegistryError>
+
+const registerAt = (
+  options: Options,
+  server: AuthorizationServer
+): Effect.Effect<Registration.RegisteredClient, RegistryError, HttpClient.HttpClient> =>
+  options.metadata === undefined ? Effect.fail(nobody(server.issuer)) : Registration.register({
+    server,
+    metadata: options.metadata,
+    initialAccessToken: own(options.initialAccessTokens, server.issuer),
+    privateKey: options.privateKey,
+    requestTimeLimit: options.requestTimeLimit,
+    maxResponseBytes: options.maxResponseBytes
+  })
+
+const own = <A>(record: Readonly<Record<string, A>> | undefined, name: string): A | undefined =>
+  record !== undefined && Object.hasOwn(record, name) ? record[name] : undefined
+
+const resolve = Effect.fnUntraced(function*(
+  options: Options,
+  store: Store.Store,
+  server: AuthorizationServer,
+  register: Register
+) {
+  const given = own(options.clients, server.issuer)
+  if (given !== undefined) return { _tag: "Given", client: given } as const
+  const { documentUrl } = options
+  const metadata = yield* server.metadata
+  if (documentUrl !== undefined && metadata.client_id_metadata_document_supported === true) {
+    const client = { id: documentUrl, auth: options.privateKey ?? Client.none }
+    return { _tag: "Document", client } as const
+  }
+  if (options.metadata === undefined) return yield* nobody(server.issuer)
+  return yield* toResolved(store.usable(server.issuer, register))
+})
+
+const renew = (
+  store: Store.Store,
+  server: AuthorizationServer,
+  refused: Resolved,
+  register: Register
+): Effect.Effect<Resolved, RegistryError> =>
+  refused._tag === "Registered"
+    ? toResolved(store.replace(server.issuer, refused.registration, register))
+    : Effect.fail(refusedByHand(server.issuer))
+
+const toResolved = <E>(found: Effect.Effect<Registration.RegisteredClient, E>): Effect.Effect<Resolved, E> =>
+  Effect.map(found, (registration) => ({ _tag: "Registered", client: registration.client, registration }))
+
+const unfitDocument = new Misconfigured({
+  source: "client registry",
+  reason: "InvalidOption",
+  detail: "the address of the client's document can't be a client id",
+  hint: "Give an https URL with a path, without credentials, a fragment, and dots between slashes."
+})
+
+const nobody = (issuer: string): Misconfigured =>
+  new Misconfigured({
+    source: `client at ${issuer}`,
+    reason: "InvalidClient",
+    detail: "this program is no client of the server, and has no way to become one",
+    hint: "Register it there by hand and give the client, or let it register itself by giving `metadata`."
+  })
+
+const refusedByHand = (issuer: string): Misconfigured =>
+  new Misconfigured({
+    source: `client at ${issuer}`,
+    reason: "InvalidClient",
+    detail: "the server refused the client, which did not register itself",
+    hint: "Check the client id, and its secret, key or document, at the server."
+  })
