@@ -13,20 +13,39 @@ import type * as Fault from "./Fault.js"
  * @since 0.1.0
  * @category models
  */
-export type Endpoint = "discovery" | "token" | "device_authorization" | "revocation" | "resource" | "unknown"
+export type Endpoint =
+  | "discovery"
+  | "jwks"
+  | "authorization"
+  | "pushed_authorization_request"
+  | "token"
+  | "device_authorization"
+  | "revocation"
+  | "introspection"
+  | "userinfo"
+  | "end_session"
+  | "registration"
+  | "resource"
+  | "resource_metadata"
+  | "document"
+  | "unknown"
 
 /**
  * What the server did.
  *
  * - `None`: nothing; it never got to it.
- * - `Issued`: tokens for client credentials.
+ * - `Issued`: tokens for a client, or for what it presented: client credentials, an assertion, another token,
+ *   a custom grant.
  * - `LoginStarted`, `Waiting`, `LoggedIn`: a device authorization began, was polled before it was decided, gave
- *   tokens.
+ *   tokens; `LoggedIn` is said of an authorization code and of a password too.
+ * - `Pushed`, `Waiting`, `Authorized`: an authorization request was pushed, waits for the person, got a code.
+ * - `LoggedOut`: the person's session at the provider has ended.
+ * - `Registered`: a client has registered itself.
  * - `Redeemed`: a refresh token was exchanged.
  * - `Replayed`: a used refresh token came again within the grace window and got the same tokens.
  * - `Reused`: a used refresh token came again, and its whole family was revoked.
  * - `Revoked`: a token was revoked, or was not known, which looks the same (RFC 7009 §2.2).
- * - `Served`: metadata or the protected resource.
+ * - `Served`: metadata, keys, what is known of a token or of the person, or a protected resource.
  * - `Refused`: an error; `error` names it where OAuth has a name for it.
  *
  * @since 0.1.0
@@ -38,6 +57,10 @@ export type Action =
   | "LoginStarted"
   | "Waiting"
   | "LoggedIn"
+  | "Pushed"
+  | "Authorized"
+  | "LoggedOut"
+  | "Registered"
   | "Redeemed"
   | "Replayed"
   | "Reused"
@@ -96,12 +119,16 @@ export interface Counts {
   readonly tokenRequests: number
   /** Requests to the protected resource, outages included. */
   readonly resourceCalls: number
-  /** Client credentials grants. */
+  /** Tokens for clients, or for what they presented. */
   readonly issued: number
   /** Device authorizations that began. */
   readonly loginsStarted: number
-  /** Device authorizations that gave tokens. */
+  /** Authorization codes that were given. */
+  readonly codes: number
+  /** Device authorizations, authorization codes and passwords that gave tokens. */
   readonly logins: number
+  /** Clients that have registered themselves. */
+  readonly registrations: number
   /** Refresh tokens exchanged. */
   readonly redemptions: number
   /** Used refresh tokens that came again within the grace window. */
@@ -122,7 +149,9 @@ export const noCounts: Counts = {
   resourceCalls: 0,
   issued: 0,
   loginsStarted: 0,
+  codes: 0,
   logins: 0,
+  registrations: 0,
   redemptions: 0,
   replays: 0,
   reuses: 0

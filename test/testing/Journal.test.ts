@@ -64,7 +64,9 @@ describe("Journal", () => {
         resourceCalls: 2,
         issued: 1,
         loginsStarted: 1,
+        codes: 0,
         logins: 1,
+        registrations: 0,
         redemptions: 1,
         replays: 0,
         reuses: 1

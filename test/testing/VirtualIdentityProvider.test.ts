@@ -433,7 +433,11 @@ describe("VirtualIdentityProvider", () => {
         assert.strictEqual(late.status, 401)
         assert.match(late.headers["www-authenticate"] ?? "", /^Bearer .*error="invalid_token"/)
         const bare = yield* get(`${issuer}/resource`)
-        assert.strictEqual(bare.headers["www-authenticate"], `Bearer realm="${issuer}"`)
+        const document = `${issuer}/.well-known/oauth-protected-resource/resource`
+        assert.strictEqual(
+          bare.headers["www-authenticate"],
+          `Bearer realm="${issuer}", resource_metadata="${document}"`
+        )
         assert.strictEqual((yield* resource("made-up")).status, 401)
         assert.strictEqual((yield* idp.counts).resourceCalls, 4)
       }).pipe(Effect.provide(Idp.layer({ accessTokenLifetime: "1 minute" }))))
@@ -451,18 +455,22 @@ describe("VirtualIdentityProvider", () => {
         assert.strictEqual((yield* refresh(second.body["refresh_token"])).body["error"], "invalid_grant")
       }).pipe(Effect.provide(Idp.layer())))
 
-    it.effect("a client revokes its own tokens only, and learns nothing about others", () =>
+    it.effect("a client revokes its own tokens only; one that proves itself is told so, others learn nothing", () =>
       Effect.gen(function*() {
         const { refresh: mine } = yield* issued()
         const revoke = (client: string, token: string) =>
           post(`${issuer}/revocation`, { client_id: client, token })
         assert.strictEqual((yield* revoke("thief", mine)).status, 200)
+        const told = yield* post(`${issuer}/revocation`, { token: mine }, basic("robber", "robber-secret"))
+        assert.strictEqual(told.body["error"], "invalid_request")
         assert.strictEqual((yield* revoke("app", "unknown")).status, 200)
         const next = yield* refresh(mine)
         assert.strictEqual(next.status, 200)
         assert.strictEqual((yield* revoke("app", String(next.body["refresh_token"]))).status, 200)
         assert.strictEqual((yield* refresh(next.body["refresh_token"])).body["error"], "invalid_grant")
-      }).pipe(Effect.provide(Idp.layer({ clients: [{ id: "app" }, { id: "thief" }] }))))
+      }).pipe(Effect.provide(Idp.layer({
+        clients: [{ id: "app" }, { id: "thief" }, { id: "robber", secret: Redacted.make("robber-secret") }]
+      }))))
   })
 
   describe("PKCE in the device flow (RFC 7636)", () => {
@@ -476,6 +484,7 @@ describe("VirtualIdentityProvider", () => {
       ["a wrong verifier", sound, { code_verifier: verifier.replace("d", "e") }, "invalid_grant"],
       ["the challenge in its place", sound, { code_verifier: challenge }, "invalid_grant"],
       ["no verifier", sound, {}, "invalid_grant"],
+      ["a verifier too short to count, without a challenge", {}, { code_verifier: "v" }, "invalid_grant"],
       ["a verifier without a challenge", {}, { code_verifier: verifier }, "invalid_grant"]
     ]
     for (const [name, started, polled, error] of polls) {
@@ -587,7 +596,7 @@ describe("VirtualIdentityProvider", () => {
       ["JSON", HttpBody.unsafeJson({ grant_type: "client_credentials" }), 400],
       ["no body", HttpBody.empty, 400],
       ["a field twice", HttpBody.text(`${form}&client_id=service`, type), 400],
-      ["a resource twice", HttpBody.text(`${form}&resource=a&resource=b`, type), 200],
+      ["a resource twice", HttpBody.text(`${form}&resource=urn:a&resource=urn:b`, type), 200],
       ["64 KiB", HttpBody.text(form.padEnd(64 * 1024, "&"), type), 200],
       ["a byte more", HttpBody.text(form.padEnd(64 * 1024 + 1, "&"), type), 413],
       ["an endless stream", HttpBody.stream(Stream.forever(Stream.make(bytes)), type), 413]

@@ -36,16 +36,19 @@ export const basic = (id: string, secret: string): Fields => ({
 
 export const token = (fields: Fields, headers: Fields = {}) => post(`${issuer}/token`, fields, headers)
 
-export const refresh = (refreshToken: unknown, more: Fields = {}) =>
-  token({ grant_type: "refresh_token", refresh_token: String(refreshToken), client_id: "app", ...more })
+export const refresh = (refreshToken: unknown, more: Fields = {}, headers: Fields = {}) =>
+  token(
+    { grant_type: "refresh_token", refresh_token: String(refreshToken), client_id: "app", ...more },
+    headers
+  )
 
 export const credentials = token({ grant_type: "client_credentials" }, basic("service", "service-secret"))
 
 export const startLogin = (more: Fields = {}) =>
   post(`${issuer}/device_authorization`, { client_id: "app", ...more })
 
-export const poll = (code: unknown, more: Fields = {}) =>
-  token({ grant_type: deviceGrant, device_code: String(code), client_id: "app", ...more })
+export const poll = (code: unknown, more: Fields = {}, headers: Fields = {}) =>
+  token({ grant_type: deviceGrant, device_code: String(code), client_id: "app", ...more }, headers)
 
 export const resource = (accessToken: unknown) =>
   get(`${issuer}/resource`, { authorization: `Bearer ${String(accessToken)}` })

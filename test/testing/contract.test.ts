@@ -2,6 +2,7 @@
 // statuses, same OAuth error codes, but for the differences that are listed here with their reasons.
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClientError from "@effect/platform/HttpClientError"
 import { assert, describe, it } from "@effect/vitest"
 import * as Idp from "effect-credentials/testing/VirtualIdentityProvider"
 import * as Effect from "effect/Effect"
@@ -10,48 +11,55 @@ import * as TestClock from "effect/TestClock"
 import * as Jose from "jose"
 import type { Got } from "./calls.js"
 import { basic, deviceGrant, get, post } from "./calls.js"
+import type { Judged, Verdict } from "./contractKit.js"
+import { arrived, judging } from "./contractKit.js"
+import * as Logins from "./contractLogins.js"
 import * as RealProvider from "./realProvider.js"
 
-/** A provider under judgement. */
-interface Judged {
-  readonly issuer: string
-  readonly device: string
-  readonly revocation: string
-  readonly resource: string
-  readonly decide: (
-    userCode: string,
-    verdict: "Approve" | "Deny"
-  ) => Effect.Effect<unknown, RealProvider.LoginFailed>
-  /** Waits until the device codes of the client `brief` have expired. */
-  readonly expire: Effect.Effect<void>
-  /** The time, in seconds. */
-  readonly now: Effect.Effect<number>
-  readonly privateKey: Jose.CryptoKey
-}
-
-type Verdict = readonly [step: string, status: number, error: unknown]
-
-const differences: Readonly<Record<string, { readonly real: Verdict[2]; readonly reason: string }>> = {
-  "a grant that the client may not use": {
-    real: "invalid_request",
-    reason: "RFC 6749 §5.2 calls it unauthorized_client, as most servers do"
-  },
-  "a poll right after the first": {
-    real: "authorization_pending",
-    reason: "the real one never says slow_down, though RFC 8628 §3.5 lets it"
-  }
-}
+/** What the real one answers where it is not the same, and why it is not. */
+const differences: Readonly<Record<string, { readonly real: Verdict; readonly reason: string }>> = Object
+  .fromEntries(
+    [
+      {
+        real: ["a grant that the client may not use", 400, "invalid_request"] as const,
+        reason: "RFC 6749 §5.2 calls it unauthorized_client, as most servers do"
+      },
+      {
+        real: ["a poll right after the first", 400, "authorization_pending"] as const,
+        reason: "the real one never says slow_down, though RFC 8628 §3.5 lets it"
+      },
+      {
+        real: ["a pushed request of another client", 400, "invalid_request_object"] as const,
+        reason: "RFC 9101 §7 has invalid_request_uri for an address that leads to nothing of use"
+      },
+      {
+        real: ["a pushed request for a pushed request", 400, "request_uri_not_supported"] as const,
+        reason: "RFC 9126 §2.1 refuses it without a name, and invalid_request is the general one"
+      },
+      {
+        real: ["userinfo without a proof", 400, "invalid_request"] as const,
+        reason: "RFC 9449 §7.1 answers with a challenge"
+      },
+      {
+        real: ["userinfo with a proof again", 401, "invalid_token"] as const,
+        reason: "RFC 9449 §7.1 blames the proof"
+      },
+      {
+        real: ["a proof again", 400, "invalid_grant"] as const,
+        reason: "RFC 9449 §5 blames the proof"
+      },
+      {
+        real: ["no proof of a client that needs one", 400, "invalid_grant"] as const,
+        reason: "RFC 9449 §5 blames the proof, as most servers do"
+      }
+    ].map((difference) => [difference.real[0], difference])
+  )
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 const script = Effect.fnUntraced(function*(on: Judged) {
   const verdicts: Array<Verdict> = []
-  const judge = <E, R>(step: string, call: Effect.Effect<Got, E, R>) =>
-    Effect.tap(call, ({ body, headers, status }) =>
-      Effect.sync(() => {
-        const challenge = /error="([a-z_]+)"/.exec(headers["www-authenticate"] ?? "")?.[1]
-        verdicts.push([step, status, body["error"] ?? challenge])
-      }))
+  const judge = judging(verdicts)
   const token = (fields: Record<string, string>, headers: Record<string, string> = {}) =>
     post(`${on.issuer}/token`, fields, headers)
   const own = { grant_type: "client_credentials" }
@@ -153,12 +161,23 @@ const script = Effect.fnUntraced(function*(on: Judged) {
   const brief = yield* startLogin("brief")
   yield* on.expire
   yield* judge("a poll too late", poll(brief.body["device_code"], "brief"))
-  return verdicts
+  return { verdicts }
 })
 
-const onReal = (publicKey: Jose.JWK, privateKey: Jose.CryptoKey) =>
+type Script<A> = (on: Judged) => Effect.Effect<
+  A,
+  HttpClientError.HttpClientError | RealProvider.LoginFailed,
+  HttpClient.HttpClient
+>
+
+interface Keys {
+  readonly publicKey: Jose.JWK
+  readonly privateKey: Jose.CryptoKey
+}
+
+const onReal = <A>(script: Script<A>, { privateKey, publicKey }: Keys, nonces: boolean) =>
   Effect.gen(function*() {
-    const { decide, issuer } = yield* RealProvider.start(publicKey)
+    const { authorize, decide, issuer } = yield* RealProvider.start(publicKey, { nonces })
     return yield* script({
       issuer,
       decide,
@@ -166,21 +185,47 @@ const onReal = (publicKey: Jose.JWK, privateKey: Jose.CryptoKey) =>
       device: `${issuer}/device/auth`,
       revocation: `${issuer}/token/revocation`,
       resource: `${issuer}/me`,
+      par: `${issuer}/request`,
+      introspection: `${issuer}/token/introspection`,
+      registration: `${issuer}/reg`,
+      authorization: `${issuer}/auth`,
+      logout: `${issuer}/session/end`,
+      browse: (url, verdict = "Approve") =>
+        Effect.map(authorize(url, verdict), (arrival) =>
+          "location" in arrival
+            ? arrived(arrival.location)
+            : { status: arrival.status, headers: {}, body: { error: arrival.error } }),
       expire: Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 2100))),
       now: Effect.sync(() => Math.floor(Date.now() / 1000))
     })
   }).pipe(Effect.provide(FetchHttpClient.layer))
 
-const onVirtual = (publicKey: Jose.JWK, privateKey: Jose.CryptoKey) =>
+const onVirtual = <A>(script: Script<A>, { privateKey, publicKey }: Keys, nonces: boolean) =>
   Effect.gen(function*() {
     yield* TestClock.setTime(1_800_000_000_000)
+    const browser = {
+      grants: ["authorization_code", "refresh_token"],
+      redirectUris: ["http://127.0.0.1/callback", "https://app.test/callback"],
+      postLogoutRedirectUris: ["http://127.0.0.1/logged-out"]
+    }
+    const device = { grants: [deviceGrant, "refresh_token"], redirectUris: [] }
     const idp = yield* Idp.make({
+      dpop: { nonces },
+      resources: [{ url: RealProvider.apiResource }],
       clients: [
-        { id: "app" },
-        { id: "other" },
-        { id: "brief" },
-        { id: "service", secret: Redacted.make("service-secret") },
-        { id: "signer", publicKey: publicKey }
+        { ...browser, id: "native" },
+        { ...browser, id: "pusher", requirePushedRequests: true },
+        { ...browser, id: "bound", requireDpop: true },
+        { ...device, id: "app" },
+        { ...device, id: "other" },
+        { ...device, id: "brief" },
+        {
+          id: "hashed",
+          secret: Redacted.make("a-secret-of-32-characters-at-least"),
+          methods: ["client_secret_jwt"]
+        },
+        { id: "service", secret: Redacted.make("service-secret"), grants: ["client_credentials"] },
+        { id: "signer", publicKey }
       ]
     })
     const { issuer } = idp
@@ -189,32 +234,59 @@ const onVirtual = (publicKey: Jose.JWK, privateKey: Jose.CryptoKey) =>
       privateKey,
       device: `${issuer}/device_authorization`,
       revocation: `${issuer}/revocation`,
-      resource: `${issuer}/resource`,
+      resource: `${issuer}/userinfo`,
+      par: `${issuer}/par`,
+      introspection: `${issuer}/introspection`,
+      registration: `${issuer}/registration`,
+      authorization: `${issuer}/authorize`,
+      logout: `${issuer}/end_session`,
+      browse: (url, verdict) =>
+        Effect.match(idp.authorize(url, verdict), {
+          onSuccess: arrived,
+          onFailure: ({ error, status = 0 }): Got => ({ status, headers: {}, body: { error } })
+        }),
       decide: (userCode, verdict) => verdict === "Approve" ? idp.approve(userCode) : idp.deny(userCode),
       expire: TestClock.adjust("10 minutes"),
       now: Effect.succeed(1_800_000_000)
     }).pipe(Effect.provideService(HttpClient.HttpClient, idp.client))
   })
 
-describe("contract", () => {
-  it.scoped("the virtual provider answers as a real one", () =>
-    Effect.gen(function*() {
-      const { privateKey, publicKey } = yield* Effect.promise(() =>
-        Jose.generateKeyPair("ES256", { extractable: true })
-      )
-      const jwk = yield* Effect.promise(() => Jose.exportJWK(publicKey))
-      const real = yield* onReal(jwk, privateKey)
-      const virtual = yield* onVirtual(jwk, privateKey)
-      const expected = virtual.map(([step, status, error]): Verdict => [
-        step,
-        status,
-        differences[step] === undefined ? error : differences[step].real
-      ])
-      assert.deepStrictEqual(real, expected)
-      const differing = virtual.filter((verdict, index) => verdict[2] !== real[index]?.[2]).map(([step]) =>
-        step
-      )
-      assert.deepStrictEqual(differing.sort(), Object.keys(differences).sort())
-      assert.isAbove(real.length, 50)
-    }), 60_000)
+const makeKeys = Effect.promise(async (): Promise<Keys> => {
+  const { privateKey, publicKey } = await Jose.generateKeyPair("ES256", { extractable: true })
+  return { privateKey, publicKey: await Jose.exportJWK(publicKey) }
 })
+
+const scripts: ReadonlyArray<readonly [string, Script<Outcome>, steps: number, nonces: boolean]> = [
+  ["grants and devices", script, 50, false],
+  ["logins in a browser", Logins.script, 80, false],
+  ["proofs of possession", Logins.proofs, 25, false],
+  ["nonces", Logins.nonces, 7, true]
+]
+
+interface Outcome {
+  readonly verdicts: ReadonlyArray<Verdict>
+  readonly seen?: ReadonlyArray<unknown>
+}
+
+describe("contract: the virtual provider answers as a real one", () => {
+  for (const [name, script, steps, nonces] of scripts) {
+    it.scoped(name, () =>
+      Effect.gen(function*() {
+        const keys = yield* makeKeys
+        const real = yield* onReal(script, keys, nonces)
+        const virtual = yield* onVirtual(script, keys, nonces)
+        const expected = virtual.verdicts.map(([step, status, error]): Verdict =>
+          differences[step]?.real ?? [step, status, error]
+        )
+        assert.deepStrictEqual(real.verdicts, expected)
+        assert.deepStrictEqual(real.seen, virtual.seen)
+        const unlike = virtual.verdicts.filter((one, index) => !isSame(one, real.verdicts[index]))
+        const listed = virtual.verdicts.filter(([step]) => differences[step] !== undefined)
+        assert.deepStrictEqual(unlike, listed)
+        assert.isAtLeast(real.verdicts.length, steps)
+      }), 60_000)
+  }
+})
+
+const isSame = (left: Verdict, right: Verdict | undefined): boolean =>
+  JSON.stringify(left) === JSON.stringify(right)

@@ -14,7 +14,17 @@ const settings = {
   refreshLifetime: 43_200 * minute,
   grace: 0
 } as Settings.Settings
-const login = { client: "app", family: 1, scopes: [] }
+const login = {
+  client: "app",
+  family: 1,
+  scopes: [],
+  subject: "alice",
+  resources: [],
+  authTime: 0,
+  nonce: undefined,
+  issuedAt: 0,
+  jkt: undefined
+}
 
 /** One request a minute, each of which leaves something of every kind. */
 const days = (count: number) => {
@@ -50,6 +60,25 @@ describe("what a provider keeps", () => {
     assert.isTrue(HashMap.has(state.refresh, `rt${70 * 1440 - 10_000}`))
     assert.isFalse(HashMap.has(state.refresh, "rt0"))
     assert.isTrue(HashMap.has(state.access, `at${70 * 1440 - 60}`))
+  })
+
+  it("codes go a day after they have expired, pushed requests at once, used ones with their memory", () => {
+    const request = { client: "app" } as State.AuthorizationRequest
+    const authority = { ...login, authTime: 0 }
+    const state = {
+      ...State.empty,
+      room: 0,
+      codes: HashMap.make(["ac", { request, authority, expiresAt: minute, used: { family: 7 } }]),
+      pushed: HashMap.make(["pr", { request, expiresAt: minute }]),
+      revoked: HashSet.make(7)
+    }
+    const left = (now: number) => {
+      const { codes, pushed, revoked } = State.cleared(state, settings, now)
+      return [HashMap.size(codes), HashMap.size(pushed), HashSet.size(revoked)]
+    }
+    assert.deepStrictEqual(left(minute - 1), [1, 1, 1])
+    assert.deepStrictEqual(left(minute), [1, 0, 1])
+    assert.deepStrictEqual(left(minute + 1440 * minute), [0, 0, 0])
   })
 
   it("revoked families go with all that was theirs", () => {

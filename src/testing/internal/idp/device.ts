@@ -10,32 +10,31 @@ import * as Answer from "./answer.js"
 import * as Grants from "./grants.js"
 import * as Incoming from "./incoming.js"
 import * as State from "./state.js"
+import * as Targets from "./targets.js"
+import * as Tokens from "./tokens.js"
 
 /** RFC 8628 §3.1, §3.2. */
-export const start = (call: Grants.Call, state: State.State): Grants.Step => {
-  const { client, now, secrets, settings } = call
-  const scopes = Grants.requestedScopes(call)
-  if (!Grants.isWithin(scopes, client.scopes)) return [Answer.refuse("invalid_scope"), state]
-  if (!isChallenge(call.incoming)) return [Answer.refuse("invalid_request"), state]
-  const [approval, approvals] = state.approvals.length === 0
-    ? [state.approval, state.approvals]
-    : [state.approvals[0], state.approvals.slice(1)]
-  const code: State.DeviceCode = {
-    client: client.id,
-    userCode: secrets.user,
-    scopes,
-    challenge: Incoming.field(call.incoming, "code_challenge"),
-    expiresAt: now + settings.deviceLifetime,
-    interval: settings.interval,
-    polledAt: undefined,
-    decision: approval === undefined ? undefined : { verdict: approval.verdict, at: now + approval.after },
-    closed: undefined
-  }
-  return [
-    Answer.ok("LoginStarted", started(call)),
-    { ...state, approvals, devices: HashMap.set(state.devices, secrets.device, code) }
-  ]
-}
+export const start = (call: Tokens.Call, state: State.State): Answer.Step =>
+  Targets.orRefuse(Targets.asked(call), state, (asked) => {
+    if (!isChallenge(call.incoming)) return [Answer.refuse("invalid_request"), state]
+    const { client, now, secrets, settings } = call
+    const [approval, next] = State.nextApproval(state)
+    const code: State.DeviceCode = {
+      ...asked,
+      client: client.id,
+      userCode: secrets.user,
+      challenge: Incoming.field(call.incoming, "code_challenge"),
+      expiresAt: now + settings.deviceLifetime,
+      interval: settings.interval,
+      polledAt: undefined,
+      decision: approval === undefined ? undefined : { verdict: approval.verdict, at: now + approval.after },
+      closed: undefined
+    }
+    return [
+      Answer.ok("LoginStarted", started(call)),
+      { ...next, devices: HashMap.set(state.devices, secrets.device, code) }
+    ]
+  })
 
 /** RFC 7636 §4.3, of which only S256; none at all is sound too. */
 const isChallenge = (incoming: Incoming.Incoming): boolean => {
@@ -46,7 +45,7 @@ const isChallenge = (incoming: Incoming.Incoming): boolean => {
     : method === "S256" && /^[\w-]{43}$/.test(challenge)
 }
 
-const started = ({ secrets, settings }: Grants.Call): Readonly<Record<string, unknown>> => ({
+const started = ({ secrets, settings }: Tokens.Call): Readonly<Record<string, unknown>> => ({
   device_code: secrets.device,
   user_code: secrets.user,
   verification_uri: `${settings.base}/device`,
@@ -56,7 +55,7 @@ const started = ({ secrets, settings }: Grants.Call): Readonly<Record<string, un
 })
 
 /** RFC 8628 §3.4, §3.5. */
-export const poll = (call: Grants.Call, state: State.State): Grants.Step => {
+export const poll = (call: Tokens.Call, state: State.State): Answer.Step => {
   const value = Incoming.field(call.incoming, "device_code")
   if (value === undefined) return [Answer.refuse("invalid_request"), state]
   const code = Option.getOrUndefined(HashMap.get(state.devices, value))
@@ -71,7 +70,7 @@ export const poll = (call: Grants.Call, state: State.State): Grants.Step => {
       return [Answer.refuse("access_denied"), put(state, value, { ...code, closed: { family: undefined } })]
     case "Approve": {
       const closed = put(state, value, { ...code, closed: { family: state.nextFamily } })
-      return Grants.login(call, closed, code.scopes)
+      return Tokens.login(call, closed, Tokens.personalAuthority(call, state, code.scopes, code.resources))
     }
   }
 }
@@ -80,7 +79,7 @@ const verdictAt = (code: State.DeviceCode, now: number): State.Verdict | undefin
   code.decision !== undefined && code.decision.at <= now ? code.decision.verdict : undefined
 
 /** A poll before the interval is over adds five seconds to it, for good (RFC 8628 §3.5). */
-const wait = (call: Grants.Call, state: State.State, value: string, code: State.DeviceCode): Grants.Step => {
+const wait = (call: Tokens.Call, state: State.State, value: string, code: State.DeviceCode): Answer.Step => {
   const early = code.polledAt !== undefined && call.now - code.polledAt < code.interval
   const interval = early ? code.interval + 5000 : code.interval
   return [

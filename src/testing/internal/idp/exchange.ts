@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
@@ -16,14 +17,17 @@ import * as Ref from "effect/Ref"
 import type * as Fault from "../../Fault.js"
 import * as Journal from "../../Journal.js"
 import type * as Answer from "./answer.js"
-import * as ClientAuth from "./clientAuth.js"
+import type * as Authorization from "./authorization.js"
+import * as Documents from "./documents.js"
+import * as Evidence from "./evidence.js"
 import * as Faults from "./faults.js"
 import * as Incoming from "./incoming.js"
+import type * as Keys from "./keys.js"
 import * as Log from "./log.js"
 import * as Secrets from "./secrets.js"
 import * as Server from "./server.js"
 import * as Settings from "./settings.js"
-import type * as State from "./state.js"
+import * as State from "./state.js"
 import * as Wire from "./wire.js"
 
 /** A provider: what it is set up to do, its books, its faults and its journal. */
@@ -33,6 +37,9 @@ export interface Provider {
   readonly faults: Ref.Ref<Faults.Faults>
   readonly log: Ref.Ref<Log.Log>
   readonly journalLimit: number
+  readonly keys: Keys.Keys
+  /** What answers requests to other origins. */
+  readonly elsewhere: HttpClient.HttpClient | undefined
   /** The server's clock before its skew. */
   readonly now: Effect.Effect<number>
 }
@@ -43,11 +50,17 @@ type Exchange = Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientE
 export const exchange: (
   provider: Provider,
   endpoint: Journal.Endpoint,
-  request: HttpClientRequest.HttpClientRequest
-) => Exchange = Effect.fnUntraced(function*(provider, endpoint, request) {
-  const incoming = yield* Incoming.read(endpoint, request)
-  const credentials = yield* ClientAuth.read(provider.settings, incoming)
-  return yield* record({ provider, request, incoming, credentials })
+  request: HttpClientRequest.HttpClientRequest,
+  url: URL,
+  choice?: Authorization.Choice
+) => Exchange = Effect.fnUntraced(function*(provider, endpoint, request, url, choice) {
+  const { keys, settings } = provider
+  const incoming = yield* Incoming.read(endpoint, request, url)
+  yield* Documents.introduce(provider, incoming)
+  const state = yield* Ref.get(provider.state)
+  const lookup = (id: string) => State.clientOf(state, settings, id)
+  const evidence = yield* Evidence.read(settings, keys, lookup, incoming)
+  return yield* record({ provider, request, incoming, evidence, choice })
 })
 
 /** From its arrival on, the journal knows of it, however it ends. */
@@ -63,13 +76,15 @@ interface Context {
   readonly provider: Provider
   readonly request: HttpClientRequest.HttpClientRequest
   readonly incoming: Incoming.Incoming
-  readonly credentials: Either.Either<ClientAuth.Credentials, Answer.Answer>
+  readonly evidence: Evidence.Evidence
+  readonly choice: Authorization.Choice | undefined
 }
 
-const arrive = Effect.fnUntraced(function*({ credentials, incoming, provider }: Context) {
+const arrive = Effect.fnUntraced(function*({ evidence, incoming, provider }: Context) {
   const at = yield* provider.now
   const { endpoint, method } = incoming
-  const grantType = knownGrant(incoming)
+  const grantType = knownGrant(provider, incoming)
+  const client = knownClient(provider, yield* Ref.get(provider.state), incoming, evidence)
   const picked = yield* Ref.modify(
     provider.faults,
     (faults) => Faults.pick(faults, { endpoint, grantType, now: at })
@@ -83,7 +98,7 @@ const arrive = Effect.fnUntraced(function*({ credentials, incoming, provider }: 
       endpoint,
       method,
       grantType,
-      client: knownClient(provider, credentials),
+      client,
       refreshToken: presented === undefined ? undefined : Journal.fingerprint(presented),
       faults: faults.map(({ _tag }) => _tag)
     }, provider.journalLimit))
@@ -94,13 +109,20 @@ const hit = ({ hits, reached }: Faults.Planned): Effect.Effect<void> =>
   Effect.zipRight(Ref.update(hits, (n) => n + 1), Deferred.succeed(reached, undefined))
 
 /** Text from outside stays out of the journal unless it is known: it may be a secret in the wrong place. */
-const knownGrant = (incoming: Incoming.Incoming): string | undefined => {
+const knownGrant = ({ settings }: Provider, incoming: Incoming.Incoming): string | undefined => {
   const grantType = Incoming.field(incoming, "grant_type")
-  return grantType === undefined || Settings.grantTypes.includes(grantType) ? grantType : "unknown"
+  return grantType === undefined || Settings.grantTypes(settings).includes(grantType) ? grantType : "unknown"
 }
 
-const knownClient = (provider: Provider, credentials: Context["credentials"]): string | undefined =>
-  Either.isRight(credentials) ? provider.settings.clients.get(credentials.right.id)?.id : undefined
+const knownClient = (
+  { settings }: Provider,
+  state: State.State,
+  incoming: Incoming.Incoming,
+  { credentials }: Evidence.Evidence
+): string | undefined => {
+  const id = Either.isRight(credentials) ? credentials.right.id : Incoming.field(incoming, "client_id")
+  return id === undefined ? undefined : State.clientOf(state, settings, id)?.id
+}
 
 const serve = (context: Context, faults: ReadonlyArray<Fault.Fault>, index: number): Exchange => {
   const obstacle = faults.find(({ _tag }) => _tag !== "Slow")
@@ -121,6 +143,7 @@ const acted = (
   index: number
 ): Effect.Effect<Wire.Reply, HttpClientError.RequestError> =>
   Effect.uninterruptible(act(context, index)).pipe(
+    Effect.flatMap((answer) => decide(context, index, answer)),
     Effect.zipLeft(delay(faults, "AfterAction")),
     Effect.flatMap((answer) => after(context, obstacle, index, answer))
   )
@@ -153,18 +176,55 @@ const before = (
   }
 }
 
-const act = Effect.fnUntraced(function*({ credentials, incoming, provider }: Context, index: number) {
+const act = Effect.fnUntraced(function*(context: Context, index: number) {
+  const { choice, evidence, incoming, provider } = context
   const now = yield* provider.now
   const secrets = yield* Secrets.draw
   const { settings } = provider
   const answer = yield* Ref.modify(
     provider.state,
-    (state) => Server.act({ settings, incoming, credentials, secrets, now }, state)
+    (state) => Server.act({ settings, incoming, evidence, secrets, now, choice }, state)
   )
-  const { action, error, status } = answer
-  yield* note(provider, index, { action, status, error })
-  return answer
+  yield* acknowledge(provider, index, answer)
+  return yield* finish(provider.keys, answer)
 })
+
+const acknowledge = (provider: Provider, index: number, answer: Answer.Answer): Effect.Effect<void> => {
+  const { action, error, later, status } = answer
+  return note(provider, index, { action, error, status: later === undefined ? status : undefined })
+}
+
+/** Waits for the person where there is one to wait for. */
+const decide = (
+  { provider }: Context,
+  index: number,
+  answer: Answer.Answer
+): Effect.Effect<Answer.Answer> => {
+  const { later } = answer
+  if (later === undefined) return Effect.succeed(answer)
+  if (later.after === Infinity) return Effect.never
+  const decision = Effect.flatMap(
+    provider.now,
+    (now) => Ref.modify(provider.state, (state) => later.step(state, now))
+  ).pipe(Effect.tap((answer) => acknowledge(provider, index, answer)))
+  return Effect.zipRight(Clock.sleep(later.after), Effect.uninterruptible(decision))
+}
+
+/** Puts in what takes a signature. */
+export const finish = (keys: Keys.Keys, answer: Answer.Answer): Effect.Effect<Answer.Answer> => {
+  const withField = (name: string) => (value: unknown): Answer.Answer => ({
+    ...answer,
+    body: { ...answer.body, [name]: value }
+  })
+  switch (answer.finish?._tag) {
+    case undefined:
+      return Effect.succeed(answer)
+    case "Keys":
+      return Effect.map(keys.published, withField("keys"))
+    case "IdToken":
+      return Effect.map(keys.sign(answer.finish.claims), withField("id_token"))
+  }
+}
 
 const after = (
   context: Context,

@@ -62,6 +62,8 @@ const counted: Partial<Record<Journal.Action, keyof Journal.Counts>> = {
   Issued: "issued",
   LoginStarted: "loginsStarted",
   LoggedIn: "logins",
+  Authorized: "codes",
+  Registered: "registrations",
   Redeemed: "redemptions",
   Replayed: "replays",
   Reused: "reuses"

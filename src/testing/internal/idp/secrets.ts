@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import { bytesOf } from "./digest.js"
 import type { Secrets } from "./state.js"
 
 /** 120 bits as 24 letters and digits. */
@@ -28,9 +29,11 @@ const letters = (n: number): string =>
 const alphabet = "BCDFGHJKLMNPQRSTVWXZ"
 
 /** As many draws for each request, whatever it is, so that one answer never changes the next one's tokens. */
-export const draw: Effect.Effect<Secrets> = Effect.all({
-  access: token("at"),
-  refresh: token("rt"),
-  device: token("dc"),
-  user: userCode
-})
+export const draw: Effect.Effect<Secrets> = Effect.map(
+  Effect.all({ access: token("at"), refresh: token("rt"), device: token("dc"), user: userCode }),
+  (drawn) => ({ ...drawn, another: (prefix) => `${prefix}_${derived(`${prefix} ${drawn.refresh}`)}` })
+)
+
+/** What few requests need is not drawn: it follows from what is. */
+const derived = (text: string): string =>
+  Array.from(bytesOf(text).subarray(0, 24), (byte) => (byte % 32).toString(32)).join("")
