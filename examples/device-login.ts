@@ -38,15 +38,18 @@ const apiToken = (issuer: string) =>
   }))
 
 /** Shows the prompt, as `LoginPrompt.layerConsole` does, and lets the scripted person follow the link. */
-const PromptLayer = Layer.succeed(LoginPrompt.LoginPrompt, {
-  show: (prompt) =>
-    Effect.gen(function*() {
-      yield* Console.log(LoginPrompt.render(prompt, yield* Clock.currentTimeMillis))
-      const link = prompt._tag === "Device" ? prompt.verificationUriComplete : prompt.url
-      yield* Effect.forkDaemon(Person.approve(link ?? ""))
-    }),
-  progress: () => Effect.void
-})
+const PromptLayer = Layer.succeed(
+  LoginPrompt.LoginPrompt,
+  LoginPrompt.make({
+    show: (prompt) =>
+      Effect.gen(function*() {
+        yield* Console.log(LoginPrompt.render(prompt, yield* Clock.currentTimeMillis))
+        const link = prompt._tag === "Device" ? prompt.verificationUriComplete : prompt.url
+        yield* Effect.forkDaemon(Person.approve(link ?? ""))
+      }),
+    progress: () => Effect.void
+  })
+)
 
 /** What the app does with its token. */
 const app = Effect.gen(function*() {

@@ -17,15 +17,18 @@ import * as Person from "./demo/person.js"
 const resource = "https://api.example.com"
 
 /** Shows the prompt, and lets the scripted person follow the link. */
-const PromptLayer = Layer.succeed(LoginPrompt.LoginPrompt, {
-  show: (prompt) =>
-    Effect.gen(function*() {
-      yield* Console.log(LoginPrompt.render(prompt, yield* Clock.currentTimeMillis))
-      const link = prompt._tag === "Device" ? prompt.verificationUriComplete : prompt.url
-      yield* Effect.forkDaemon(Person.approve(link ?? ""))
-    }),
-  progress: () => Effect.void
-})
+const PromptLayer = Layer.succeed(
+  LoginPrompt.LoginPrompt,
+  LoginPrompt.make({
+    show: (prompt) =>
+      Effect.gen(function*() {
+        yield* Console.log(LoginPrompt.render(prompt, yield* Clock.currentTimeMillis))
+        const link = prompt._tag === "Device" ? prompt.verificationUriComplete : prompt.url
+        yield* Effect.forkDaemon(Person.approve(link ?? ""))
+      }),
+    progress: () => Effect.void
+  })
+)
 
 /** The program's login: a file, a way to log in, and who renews. */
 const signIn = (issuer: string, path: string) =>
@@ -65,7 +68,7 @@ const commands = (path: string) =>
     yield* Console.log(`token:   generation ${(yield* token).generation}`)
     yield* Console.log(`refresh: generation ${(yield* refresh).generation}`)
     yield* show(path)
-    // A real program ends the grant at its issuer here.
+    // A real program leaves that out: the grant is then revoked by the server's own endpoint, if it has one.
     yield* logout({ revoke: () => Console.log("logout:  the issuer is told") })
     yield* show(path)
     yield* Console.log(`token:   ${(yield* Effect.flip(token)).message}`)

@@ -53,13 +53,16 @@ const start = (environment: Record<string, string>) =>
   )
 
 /** Shows nothing: a script is the person. */
-const PromptLayer = Layer.succeed(LoginPrompt.LoginPrompt, {
-  show: (prompt) =>
-    Effect.asVoid(Effect.forkDaemon(Person.approve(
-      (prompt._tag === "Device" ? prompt.verificationUriComplete : prompt.url) ?? ""
-    ))),
-  progress: () => Effect.void
-})
+const PromptLayer = Layer.succeed(
+  LoginPrompt.LoginPrompt,
+  LoginPrompt.make({
+    show: (prompt) =>
+      Effect.asVoid(Effect.forkDaemon(Person.approve(
+        (prompt._tag === "Device" ? prompt.verificationUriComplete : prompt.url) ?? ""
+      ))),
+    progress: () => Effect.void
+  })
+)
 
 const main = Effect.gen(function*() {
   const provider = yield* IdentityProvider.make({ api: resource, lifetime })

@@ -33,6 +33,25 @@ const examples: Readonly<Record<string, Example>> = {
     ],
     secrets: []
   },
+  "cli-login": {
+    tells: [
+      "at a desk\n  a browser opens\n  I am alice",
+      "over SSH\n  by a code: this is a remote session (SSH_CONNECTION)\n  I am alice",
+      "on a build machine\n  app: a login is needed and nobody can be asked: this is a build machine (CI)."
+    ],
+    secrets: []
+  },
+  "user-info": {
+    tells: [
+      "the ID token:  alice, logged in to demo-app",
+      "a forged one:  ID token: the signature of the ID token does not hold.",
+      "the person:    alice of the demo",
+      /somebody else: .*: the answer is about somebody else\./,
+      /after logout: {2}.*: the server rejected the token\./,
+      "the browser:   its session is ended as well"
+    ],
+    secrets: ["id_token_hint"]
+  },
   "sign-in": {
     tells: [
       "token:   demo: nobody is logged in",
@@ -65,6 +84,15 @@ const examples: Readonly<Record<string, Example>> = {
       /gets token ([2-9]|\d\d):/
     ],
     secrets: ["secret-session"]
+  },
+  "testing-a-login": {
+    tells: [
+      /a day: 1 login, 2\d renewals, 48 calls/,
+      "then a call: refresh at idp.test: the authorization server refused with invalid_grant.",
+      "then a start: browser login at idp.test: the authorization server refused with access_denied.",
+      "browsers opened: 2"
+    ],
+    secrets: []
   },
   "testing-on-a-mocked-clock": {
     tells: [/no call of 41 failed; [789] tokens/],
@@ -125,6 +153,45 @@ const examples: Readonly<Record<string, Example>> = {
     ],
     secrets: ["hidden-word", "stored-secret"]
   },
+  "jwt-bearer": {
+    tells: ["three calls: 200, 200, 200; tokens: 1", "refused with invalid_grant"],
+    secrets: []
+  },
+  "token-exchange": {
+    tells: ["1 exchange: good for 10, 10, 10 minutes", "token may have ended"],
+    secrets: ["service-secret"]
+  },
+  "mtls": { tells: [/stolen token: +401/, "invalid_client"], secrets: ["bound-token-"] },
+  "mcp-client": {
+    tells: [
+      "=== first start",
+      "connected to demo",
+      "=== second start",
+      "=== 1 registration, 2 logins"
+    ],
+    secrets: []
+  },
+  "dpop-api": {
+    tells: [
+      "three calls: 200 notes of service, 200 notes of service, 200 notes of service",
+      "demands for a nonce: 1",
+      "in a log: DPoP <redacted>, its key <redacted>",
+      "copied, with another key: 401",
+      "copied, without a key: thief:",
+      "by hand: 200",
+      "the same proof again: 401"
+    ],
+    secrets: ["secret-of-the-service"]
+  },
+  ...Object.fromEntries(
+    ["anthropic", "entra", "github", "google", "minimax", "openai", "qwen"].map((name) => [
+      `providers/${name}`,
+      {
+        tells: ["is a record of", "log in.", /logged in/, /renewed/, "does not know: 0"],
+        secrets: ["access_token-", "refresh_token-", "secret-of-the-caller"]
+      }
+    ])
+  ),
   "environment": {
     tells: [
       "model key: no tier has a token.",
@@ -191,7 +258,9 @@ describe("examples", () => {
     )), 120_000)
 
   it("are all listed here", () => {
-    const files = readdirSync(`${root}/examples`).filter((name) => name.endsWith(".ts"))
+    const files = ["", "providers/"]
+      .flatMap((folder) => readdirSync(`${root}/examples/${folder}`).map((name) => folder + name))
+      .filter((name) => name.endsWith(".ts") && name !== "providers/account.ts")
     expect(files.sort()).toEqual(Object.keys(examples).map((name) => `${name}.ts`).sort())
   })
 

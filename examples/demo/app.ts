@@ -1,13 +1,16 @@
 /**
  * The ordinary Effect app of the demo. It knows one Layer for its token: environment, then vault, then renewal, then
- * device login. It calls a protected API again and again, and prints what happens as lines of JSON.
+ * a login, on another device or in a browser. It calls a protected API again and again, and prints what happens as lines of JSON.
  */
 import { FetchHttpClient, HttpClient } from "@effect/platform"
 import { NodeContext, NodeRuntime } from "@effect/platform-node"
 import { Clock, Config, Console, Effect, Layer, Schedule, Stream } from "effect"
 import * as HttpAuth from "effect-credentials/http/HttpAuth"
+import * as BrowserLauncher from "effect-credentials/login/BrowserLauncher"
+import * as BrowserLogin from "effect-credentials/login/BrowserLogin"
 import * as DeviceLogin from "effect-credentials/login/DeviceLogin"
 import * as LoginPrompt from "effect-credentials/login/LoginPrompt"
+import * as NodeCallbackListener from "effect-credentials/login/NodeCallbackListener"
 import * as AuthorizationServer from "effect-credentials/oauth/AuthorizationServer"
 import * as RefreshToken from "effect-credentials/oauth/RefreshToken"
 import * as RefreshPolicy from "effect-credentials/RefreshPolicy"
@@ -25,20 +28,22 @@ class ApiToken extends TokenSource.Tag("demo/ApiToken")<ApiToken>() {}
 const settings = Config.all({
   api: Config.string("DEMO_API"),
   issuer: Config.string("DEMO_ISSUER"),
+  login: Config.literal("browser", "device")("DEMO_LOGIN"),
   vault: Config.string("DEMO_VAULT")
 })
 
 const ApiTokenLayer = ApiToken.layer(Effect.gen(function*() {
-  const { api, issuer } = yield* settings
+  const { api, issuer, login } = yield* settings
   const server = yield* AuthorizationServer.discover({ issuer })
   const client = { id: "demo-app" }
+  const loginOptions = { server, client, scopes: ["openid", "read"], resource: api }
   return yield* TokenChain.firstOf([
     TokenSource.env("DEMO_API_TOKEN"),
     Persisted.make({
       name: "demo login",
       key: yield* VaultKey.make({ prefix: "demo-", resource: api, issuer }),
       redeem: yield* RefreshToken.make({ server, client }),
-      login: yield* DeviceLogin.make({ server, client, scopes: ["openid", "read"], resource: api })
+      login: yield* login === "browser" ? BrowserLogin.make(loginOptions) : DeviceLogin.make(loginOptions)
     })
   ]).pipe(TokenCache.cached({ policy: RefreshPolicy.make({ backoff: { cap: 4_000 } }) }))
 }))
@@ -50,21 +55,33 @@ const VaultLayer = Layer.unwrapEffect(
 const report = (event: Events.AppEvent) => Console.log(JSON.stringify(event))
 
 /** What the person has to do goes to whoever started this app. */
-const PromptLayer = Layer.succeed(LoginPrompt.LoginPrompt, {
-  show: (prompt) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      report({
-        _tag: "Prompt",
-        text: LoginPrompt.render(prompt, now),
-        url: prompt._tag === "Device" ? prompt.verificationUriComplete ?? prompt.verificationUri : prompt.url
-      })),
-  progress: () => Effect.void
-})
+const PromptLayer = Layer.succeed(
+  LoginPrompt.LoginPrompt,
+  LoginPrompt.make({
+    show: (prompt) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        report({
+          _tag: "Prompt",
+          text: LoginPrompt.render(prompt, now),
+          url: prompt._tag === "Device"
+            ? prompt.verificationUriComplete ?? prompt.verificationUri
+            : prompt.url
+        })),
+    progress: () => Effect.void
+  })
+)
+
+/** Nor does it open a browser itself: that is for the person. */
+const LoginLayer = Layer.mergeAll(
+  PromptLayer,
+  NodeCallbackListener.layer,
+  BrowserLauncher.layerNone("this is a demo")
+)
 
 const program = Effect.gen(function*() {
   const { api } = yield* settings
   const source = yield* ApiToken
-  const client = HttpAuth.bearer(source, { origins: api })(yield* HttpClient.HttpClient)
+  const client = HttpAuth.bearer(source, { origins: api, interactive: true })(yield* HttpClient.HttpClient)
   yield* TokenStream.changes(source).pipe(
     Stream.filter((status) => status.health !== "Refreshing"),
     Stream.runForEach(({ failure, health, token }) =>
@@ -91,7 +108,7 @@ const program = Effect.gen(function*() {
 
 program.pipe(
   Effect.provide(ApiTokenLayer.pipe(
-    Layer.provide([VaultLayer, PromptLayer]),
+    Layer.provide([VaultLayer, LoginLayer]),
     Layer.provideMerge(Layer.merge(FetchHttpClient.layer, NodeContext.layer))
   )),
   NodeRuntime.runMain

@@ -114,18 +114,20 @@ const configure = (
 ): Configuration => ({
   jwks: { keys: [key as never] },
   cookies: { keys: ["demo"] },
-  scopes: ["openid", "read"],
+  scopes: ["openid", "profile", "read"],
+  claims: { openid: ["sub"], profile: ["name"] },
   clients: [{
     client_id: "demo-app",
     application_type: "native",
     token_endpoint_auth_method: "none",
-    grant_types: ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
-    redirect_uris: [],
-    response_types: []
+    grant_types: ["urn:ietf:params:oauth:grant-type:device_code", "authorization_code", "refresh_token"],
+    redirect_uris: ["http://127.0.0.1/callback"],
+    response_types: ["code"]
   }],
   features: {
     deviceFlow: { enabled: true },
     devInteractions: { enabled: true },
+    revocation: { enabled: true },
     resourceIndicators: {
       enabled: true,
       useGrantedResource: () => true,
@@ -152,5 +154,5 @@ const configure = (
     Interaction: 600,
     Session: 600
   },
-  findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id }) })
+  findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id, name: `${id} of the demo` }) })
 })

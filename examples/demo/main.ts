@@ -3,6 +3,7 @@
  * than several token lifetimes; then a restart of the app, an outage of the identity provider, and its return.
  *
  * `npm run demo` approves the login by script; `npm run demo -- --manual` lets you do it in a browser.
+ * `npm run demo -- --browser` logs in with the authorization code in a headless Chromium, where one is installed.
  * `npm run demo -- --fleet 8` runs eight apps over one vault instead, which renew one login together.
  */
 import { Command, FileSystem } from "@effect/platform"
@@ -10,6 +11,7 @@ import { NodeContext, NodeRuntime } from "@effect/platform-node"
 import { Clock, Console, Data, Deferred, Effect, Ref, Schedule, Stream } from "effect"
 import { parseArgs } from "node:util"
 import * as Api from "./api.js"
+import * as Browser from "./browser.js"
 import * as Events from "./events.js"
 import * as IdentityProvider from "./identityProvider.js"
 import * as Person from "./person.js"
@@ -19,8 +21,12 @@ class DemoFailed extends Data.TaggedError("DemoFailed")<{ readonly message: stri
 
 /** Seconds that an access token lives. */
 const lifetime = 6
-const { values: { fleet, manual } } = parseArgs({
-  options: { fleet: { type: "string" }, manual: { type: "boolean", default: false } }
+const { values: { browser, fleet, manual } } = parseArgs({
+  options: {
+    browser: { type: "boolean", default: false },
+    fleet: { type: "string" },
+    manual: { type: "boolean", default: false }
+  }
 })
 
 interface Stage {
@@ -55,11 +61,19 @@ const follow = (stage: Stage, name: string, event: Events.AppEvent) =>
     const line = yield* Ref.modify(stage.tally, (tally) => Tally.count(tally, event, now))
     if (line !== undefined) yield* stage.say(`${name}: ${line}`)
     if (event._tag !== "Prompt") return
-    yield* stage.say(
-      manual ? "open the address above in a browser on this machine" : "the person approves it by script"
-    )
-    if (!manual) yield* Effect.forkDaemon(Effect.orDie(Person.approve(event.url)))
+    if (manual) return yield* stage.say("open the address above in a browser on this machine")
+    yield* Effect.forkDaemon(Effect.orDie(browser ? inBrowser(stage, event.url) : byScript(stage, event.url)))
   })
+
+const byScript = (stage: Stage, url: string) =>
+  Effect.zipRight(stage.say("the person approves it by script"), Person.approve(url))
+
+/** A real browser, unless there is none; then the script does what one does. */
+const inBrowser = (stage: Stage, url: string) =>
+  Browser.approve(url).pipe(
+    Effect.flatMap((page) => stage.say(`the person logged in with Chromium, which shows: ${page}`)),
+    Effect.catchTag("NoBrowser", () => byScript(stage, url))
+  )
 
 /** Waits until the counts say so, or fails with what did not happen. */
 const until = (stage: Stage, what: string, seconds: number, reached: (tally: Tally.Tally) => boolean) =>
@@ -149,7 +163,12 @@ const program = Effect.gen(function*() {
   yield* say(`identity provider at ${provider.issuer}, tokens of ${lifetime} s; protected API at ${api}`)
   const vault = `${yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped()}/vault`
   const tally = yield* Ref.make(Tally.empty)
-  const environment = { DEMO_API: api, DEMO_ISSUER: provider.issuer, DEMO_VAULT: vault }
+  const environment = {
+    DEMO_API: api,
+    DEMO_ISSUER: provider.issuer,
+    DEMO_LOGIN: browser ? "browser" : "device",
+    DEMO_VAULT: vault
+  }
   const stage: Stage = { say, tally, environment }
   if (fleet !== undefined) {
     const count = Math.max(1, Math.min(50, Number.parseInt(fleet, 10) || 1))
