@@ -80,7 +80,10 @@ export const renew = (self: Grant, renewed: Grant): Grant => ({
 })
 
 /** Each answer that may hold a grant takes a part of it; whoever cancels the login around them takes the whole. */
-class Arrivals extends Context.Tag("effect-credentials/Grant/Arrivals")<Arrivals, Effect.Semaphore>() {}
+class Arrivals extends Context.Tag("effect-credentials/Grant/Arrivals")<
+  Arrivals,
+  Option.Option<Effect.Semaphore>
+>() {}
 
 const whole = 1_000
 
@@ -101,7 +104,7 @@ export const keeping = <A, E, E2, R, R2>(
       const arrivals = yield* Effect.makeSemaphore(whole)
       // A daemon, since an interruption goes to all children at once; it is ended below in any case.
       const fiber = yield* restore(login).pipe(
-        Effect.provideService(Arrivals, arrivals),
+        Effect.provideService(Arrivals, Option.some(arrivals)),
         Effect.ensuring(arrivals.release(whole)),
         Effect.forkDaemon
       )
@@ -120,7 +123,7 @@ export const keeping = <A, E, E2, R, R2>(
  */
 export const arriving = <A, E, R>(answer: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.flatMap(
-    Effect.serviceOption(Arrivals),
+    Effect.map(Effect.serviceOption(Arrivals), Option.flatten),
     Option.match({
       onNone: () => answer,
       onSome: (arrivals) =>
@@ -130,3 +133,13 @@ export const arriving = <A, E, R>(answer: Effect.Effect<A, E, R>): Effect.Effect
         )
     })
   )
+
+/**
+ * Work within a login that gets grants of its own, such as the token that is exchanged: what arrives there is not what
+ * the login is waiting for, and whoever cancels the login does not hold it up.
+ *
+ * @since 0.1.0
+ * @category arrival
+ */
+export const apart = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.provideService(self, Arrivals, Option.none())

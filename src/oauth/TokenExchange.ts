@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as ChildToken from "../ChildToken.js"
-import type * as Grant from "../Grant.js"
+import * as Grant from "../Grant.js"
 import * as Token from "../Token.js"
 import type { Misconfigured, TokenError } from "../TokenError.js"
 import { RequestRejected } from "../TokenError.js"
@@ -111,7 +111,7 @@ export const makeLogin = <E extends TokenError = never>(
   Effect.map(prepare(options), ({ exchange, insist, name, subject, timeLimit }) => ({
     name,
     login: insist(Effect.flatMap(
-      subject.get,
+      Grant.apart(subject.get),
       (parent) =>
         Effect.map(exchange(parent), (grant): Grant.Grant => ({
           ...grant,
@@ -142,7 +142,7 @@ const prepare: <E extends TokenError>(
     const blame: Blame = { doubt: "None", errors: new WeakSet() }
     const exchange = (token: Token.Token) =>
       Effect.flatMap(
-        actor === undefined ? Effect.sync(() => undefined) : actor.get,
+        actor === undefined ? Effect.sync(() => undefined) : Grant.apart(actor.get),
         (actor) => Unattended.exchange(endpoint, options, kind, fieldsOf(options, token, actor))
       ).pipe(
         Effect.tap(() => Effect.sync(() => blame.doubt = "None")),

@@ -1,5 +1,6 @@
 /** A login that is cancelled when its grant is there already: the grant is stored all the same. */
 import { describe, expect, it } from "@effect/vitest"
+import * as Grant from "effect-credentials/Grant"
 import * as DeviceLogin from "effect-credentials/login/DeviceLogin"
 import { Login } from "effect-credentials/login/Login"
 import * as LoginPrompt from "effect-credentials/login/LoginPrompt"
@@ -8,6 +9,7 @@ import * as SignIn from "effect-credentials/manager/SignIn"
 import * as AuthorizationServer from "effect-credentials/oauth/AuthorizationServer"
 import * as IdToken from "effect-credentials/oauth/IdToken"
 import * as RefreshScheduler from "effect-credentials/RefreshScheduler"
+import * as Token from "effect-credentials/Token"
 import * as MemoryVault from "effect-credentials/vault/MemoryVault"
 import * as Persisted from "effect-credentials/vault/Persisted"
 import * as Vault from "effect-credentials/vault/Vault"
@@ -183,6 +185,42 @@ for (const [name, make] of Object.entries(callers)) {
       }))
   })
 }
+
+/** A grant that ends at this instant. */
+const grantOf = (name: string, expiresAt: number) =>
+  Grant.make({
+    token: Token.make({ value: Redacted.make(`token-${name}`), expiresAt }),
+    refreshToken: Redacted.make(`refresh-${name}`)
+  })
+
+describe("F7 a login that needs another grant first", () => {
+  it.scoped("is cancelled while that is renewed: the renewal is stored, and nobody waits", () =>
+    Effect.gen(function*() {
+      const vault = yield* MemoryVault.make()
+      yield* Effect.gen(function*() {
+        yield* TestClock.setTime(1e12)
+        yield* Persisted.save("inner", grantOf("1", 1e12 - 1))
+        const answer = Grant.arriving(Effect.succeed(grantOf("2", 2e12)))
+        const inner = yield* Persisted.make({
+          key: "inner",
+          redeem: () =>
+            Effect.uninterruptible(Effect.zipRight(Effect.interruptible(Effect.sleep(100)), answer))
+        })
+        const outer = yield* Persisted.make({
+          key: "outer",
+          login: { timeLimit: "5 minutes", login: Effect.zipRight(inner.get, Effect.never) }
+        })
+        const caller = yield* Effect.fork(outer.get)
+        yield* TestClock.adjust(50)
+        const leaving = yield* Effect.fork(Fiber.interrupt(caller))
+        yield* TestClock.adjust(1_000)
+        expect(Option.isSome(yield* Fiber.poll(leaving))).toBe(true)
+        const stored = Option.getOrThrow(yield* Persisted.load("inner"))
+        expect(stored.grant.refreshToken).toEqual(Redacted.make("refresh-2"))
+        expect(stored.status).toEqual({ _tag: "Active" })
+      }).pipe(Effect.provideService(Vault.Vault, vault))
+    }))
+})
 
 /** A device login whose polls are answered by this. */
 const device = (poll: Handler) =>

@@ -206,7 +206,7 @@ const check = Effect.fnUntraced(function*({ client, server }: Found) {
   const now = yield* Clock.currentTimeMillis
   if (client._tag !== "Registered" || now - client.registration.registeredAt < trusted) return
   const redeem = yield* RefreshToken.make({ server, client: client.client, name: "client registration" })
-  yield* Effect.catchIf(redeem(probe), (error) => !isInvalidClient(error), () => Effect.void)
+  yield* Effect.catchIf(Grant.apart(redeem(probe)), (error) => !isInvalidClient(error), () => Effect.void)
 })
 
 const probe = Grant.make({

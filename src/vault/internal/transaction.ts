@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import type * as Grant from "../../Grant.js"
+import * as Grant from "../../Grant.js"
 import { ReauthRequired, TransientFailure } from "../../TokenError.js"
 import type { Misconfigured, TokenError } from "../../TokenError.js"
 import * as CrashPoint from "../CrashPoint.js"
@@ -140,7 +140,9 @@ const send = Effect.fnUntraced(function*(
 ) {
   yield* CrashPoint.at("redeem.journaled")
   const { found: { record: before }, journaled: over } = sent
-  const answer = yield* Effect.either(redeemWithin(self, repeated(self, redeem(before.grant), sent)))
+  const answer = yield* Effect.either(
+    redeemWithin(self, repeated(self, Grant.apart(redeem(before.grant)), sent))
+  )
   yield* CrashPoint.at("redeem.answered")
   if (Either.isLeft(answer)) return yield* settleFailure(self, sent, answer.left)
   const record = GrantRecord.renew(before, answer.right)
