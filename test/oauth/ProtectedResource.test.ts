@@ -214,6 +214,8 @@ describe("the authorization servers", () => {
         "https://255.255.255.255",
         "https://127.0.0.1.",
         "https://intranet",
+        "https://intranet.",
+        "https://kubernetes.default.svc",
         "https://printer.local",
         "https://metadata.google.internal",
         "https://user:hunter2@idp.test",

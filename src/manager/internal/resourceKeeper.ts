@@ -110,7 +110,7 @@ const look = (self: Self): Effect.Effect<Session.Session, Failure> =>
     const { session } = self.state
     return session !== undefined && isFresh(self.state, now)
       ? Effect.succeed(session)
-      : Effect.matchEffect(self.find, { onFailure: keep(self, now), onSuccess: adopt(self) })
+      : Effect.matchEffect(self.find, { onFailure: keep(self), onSuccess: adopt(self) })
   })
 
 /** The session for what was found out: the one that is open, if it is about the same. */
@@ -127,15 +127,19 @@ const adopt = (self: Self) => (found: Found): Effect.Effect<Session.Session, Fai
   }))
 }
 
-/** What could not be found out takes nothing away, unless it says that the session is not to be trusted. */
-const keep = (self: Self, now: number) => (error: Failure): Effect.Effect<Session.Session, Failure> => {
-  const { session } = self.state
-  if (session === undefined) return Effect.fail(error)
-  if (isUntrustworthy(error)) return Effect.zipRight(put(self, undefined), Effect.fail(error))
-  self.state.since = now
-  self.state.until = now + grace
-  return Effect.succeed(session)
-}
+/**
+ * What could not be found out takes nothing away, unless it says that the session is not to be trusted. That it failed
+ * is remembered from now on, however long it took: who waited doesn't look once more.
+ */
+const keep = (self: Self) => (error: Failure): Effect.Effect<Session.Session, Failure> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const { session } = self.state
+    if (session === undefined) return Effect.fail(error)
+    if (isUntrustworthy(error)) return Effect.zipRight(put(self, undefined), Effect.fail(error))
+    self.state.since = now
+    self.state.until = now + grace
+    return Effect.succeed(session)
+  })
 
 const put = ({ scope, state, tell }: Self, session: Session.Session | undefined): Effect.Effect<void> =>
   Effect.suspend(() => {

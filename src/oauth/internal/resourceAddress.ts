@@ -45,7 +45,7 @@ const isReachable = (url: URL, from: URL): boolean =>
 const isLocal = (hostname: string): boolean => local.test(hostname) || localSix.test(hostname)
 
 const local =
-  /^(?:(?:.*\.)?localhost\.?|(?:.*\.)?(?:local|internal|lan|home\.arpa)\.?|[^.[]+|(?:0|10|127|22[4-9]|2[3-5]\d)(?:\.\d+){3}|198\.1[89](?:\.\d+){2}|192\.168(?:\.\d+){2}|169\.254(?:\.\d+){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d+){2}|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])(?:\.\d+){2})$/
+  /^(?:(?:.*\.)?localhost\.?|(?:.*\.)?(?:local|internal|lan|svc|home\.arpa)\.?|[^.[]+\.?|(?:0|10|127|22[4-9]|2[3-5]\d)(?:\.\d+){3}|198\.1[89](?:\.\d+){2}|192\.168(?:\.\d+){2}|169\.254(?:\.\d+){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d+){2}|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])(?:\.\d+){2})$/
 
 /** Loopback, unspecified, unique local, link and site local, multicast, and IPv4 in IPv6, whatever that holds. */
 const localSix = /^\[(?:::|f[cdef]|64:ff9b:|2002:)/
