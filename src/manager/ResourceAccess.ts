@@ -131,7 +131,10 @@ export const make: <R = never>(
   const source = sourceOf({ name, keeper, mayAsk })
   const obtain = (scopes: ReadonlyArray<string>, refused: Token.Token) =>
     options.interactive === true && mayAsk
-      ? stepUp({ scopes, refused, login: automatic })
+      ? Effect.if(keeper.logins.isLeft, {
+        onTrue: () => stepUp({ scopes, refused, login: automatic }),
+        onFalse: () => Effect.fail(tooOften(name))
+      })
       : Effect.fail(Steps.missing(name, scopes, "and a request may not ask for a login"))
   return {
     source,

@@ -78,7 +78,7 @@ const renewing = (handler: Handler) =>
     return { calls, redeem, redeemed, server }
   })
 
-describe("the nonce is known before anything is spent", () => {
+describe("F5 the nonce is known before anything is spent", () => {
   it.effect("so a server that spends first has no demand left to make", () =>
     Effect.gen(function*() {
       const { handler, log } = careless(300_000)
@@ -206,7 +206,7 @@ describe("the nonce is known before anything is spent", () => {
   )
 })
 
-describe("a demand that comes all the same", () => {
+describe("F5 a demand that comes all the same", () => {
   /** Looks at the nonce first, as servers should; each one holds for one request. */
   const rotating = (until: number) => {
     let count = 0
@@ -236,7 +236,7 @@ describe("a demand that comes all the same", () => {
     }))
 })
 
-describe.each([true, false])("a certified provider, nonces wanted: %s", (requireNonce) => {
+describe.each([true, false])("F5 a certified provider, nonces wanted: %s", (requireNonce) => {
   const login = Effect.gen(function*() {
     yield* TestClock.setTime(new Date().getTime())
     const idp = yield* OidcProvider.make({

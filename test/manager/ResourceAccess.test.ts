@@ -468,6 +468,21 @@ describe("a request that wants more scopes", () => {
       expect(world.logins.length).toBe(4)
     }))
 
+  it.scoped("counts as any login does, of which there are only so many an hour", () =>
+    Effect.gen(function*() {
+      const { api, world } = yield* ready({ maxStepUps: 100, maxLogins: 2 })
+      let count = 0
+      world.set.before = (request) =>
+        request.method === "POST" && request.url === url
+          ? new Response("", {
+            status: 403,
+            headers: { "www-authenticate": world.set.refusal([`new-${count++}`]) }
+          })
+          : undefined
+      for (let index = 0; index < 10; index++) yield* Effect.exit(call(world, api))
+      expect(world.logins.length).toBe(2)
+    }))
+
   it.scoped("does not ask again at once after the person has said no", () =>
     Effect.gen(function*() {
       const { api, world } = yield* ready({ maxStepUps: 100 })
