@@ -7,12 +7,11 @@ import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import * as oauth from "oauth4webapi"
-import type { RequestRejected, TransientFailure } from "../TokenError.js"
-import { Misconfigured } from "../TokenError.js"
+import type { Misconfigured, RequestRejected, TransientFailure } from "../TokenError.js"
 import * as TokenSource from "../TokenSource.js"
-import * as Failure from "./internal/failure.js"
 import * as Target from "./internal/target.js"
 import * as Endpoint from "./internal/tokenEndpoint.js"
+import * as Unattended from "./internal/unattended.js"
 import type * as TokenEndpoint from "./TokenEndpoint.js"
 
 /**
@@ -75,16 +74,4 @@ const fetchGrant = (
         ),
         requestOptions
       )
-  }).pipe(
-    Effect.catchTag("Refusal", (refusal) => Effect.fail(Failure.ofRefusal(refusal))),
-    Effect.catchTag("ReauthRequired", ({ detail, source }) => Effect.fail(notAllowed(source, detail)))
-  )
-
-/** There is nobody who could log in: what the server refuses here are the client's own credentials. */
-const notAllowed = (source: string, detail: string): Misconfigured =>
-  new Misconfigured({
-    source,
-    reason: "InvalidClient",
-    detail,
-    hint: "Check the client's credentials and that it may use this grant."
-  })
+  }).pipe(Unattended.settled("Check the client's credentials and that it may use this grant."))

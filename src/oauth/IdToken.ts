@@ -18,6 +18,7 @@ import type { AuthorizationServer } from "./AuthorizationServer.js"
 import type { Claims } from "./Claims.js"
 import type { Client } from "./Client.js"
 import * as IdTokenClaims from "./internal/idTokenClaims.js"
+import type * as Doubt from "./internal/idTokenDoubt.js"
 import * as Signature from "./internal/idTokenSignature.js"
 import * as Keys from "./internal/keys.js"
 import type { Limits } from "./Limits.js"
@@ -67,18 +68,7 @@ export interface Checks {
  */
 export class IdTokenRejected extends Data.TaggedError("IdTokenRejected")<{
   readonly source: string
-  readonly reason:
-    | "Malformed"
-    | "Algorithm"
-    | "UnknownKey"
-    | "Signature"
-    | "Issuer"
-    | "Audience"
-    | "Expired"
-    | "NotYetValid"
-    | "Nonce"
-    | "LoginTooOld"
-    | "Subject"
+  readonly reason: Doubt.Reason
   /** What is wrong with it, in one clause. */
   readonly detail: string
   /** What to do about it, in one sentence. */

@@ -136,12 +136,7 @@ const introspect = (
         additionalParameters: Endpoint.fields({ token_type_hint: hint })
       }),
     decode: (answer) => decode(endpoint, answer)
-  }).pipe(
-    Effect.catchTag("Refusal", (refusal) => Effect.fail(Unattended.toError(refusal, hintOnRefusal))),
-    Effect.catchTag("ReauthRequired", (error) => Effect.fail(Unattended.refused(error, hintOnRefusal)))
-  )
-
-const hintOnRefusal = "Check the client's credentials, and that it may ask about tokens."
+  }).pipe(Unattended.settled("Check the client's credentials, and that it may ask about tokens."))
 
 /** What the answer says, if it is one. Only a plain `true` or `false` says whether the token is active. */
 const decode = (

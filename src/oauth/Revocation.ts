@@ -134,11 +134,11 @@ const revokeOnce = (
       }),
     decode: (answer) => decode(endpoint, answer)
   }).pipe(
-    Effect.catchTag("Refusal", (refusal) =>
-      refusal.code === "unsupported_token_type"
-        ? Effect.succeed(false)
-        : Effect.fail(Unattended.toError(refusal, hintOnRefusal))),
-    Effect.catchTag("ReauthRequired", (error) => Effect.fail(Unattended.refused(error, hintOnRefusal)))
+    Effect.catchIf(
+      (error) => error._tag === "Refusal" && error.code === "unsupported_token_type",
+      () => Effect.succeed(false)
+    ),
+    Unattended.settled("Check the client's credentials, and that the token was given to this client.")
   )
 
 /** Some servers refuse a token that has ended by itself, which is what was wanted. */
@@ -149,8 +149,6 @@ const decode = (
   answer.status === 400 && Body.errorCode(answer.text) === "invalid_token"
     ? Effect.succeed(true)
     : Effect.as(Failure.ofAnswer(source, answer, authenticates), true)
-
-const hintOnRefusal = "Check the client's credentials, and that the token was given to this client."
 
 const revokeGrant: (
   source: string,

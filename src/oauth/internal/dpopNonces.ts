@@ -6,13 +6,8 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
+import type { Nonce } from "../AuthorizationServer.js"
 import * as Url from "./url.js"
-
-/** A nonce, and when it was received, in Unix milliseconds. */
-interface Nonce {
-  readonly value: string
-  readonly at: number
-}
 
 export type Nonces = ReadonlyMap<string, Nonce>
 

@@ -92,6 +92,16 @@ export const toError = (refusal: Failure.Refusal, hint: string): UnattendedError
 export const refused = (error: ReauthRequired, hint: string): Misconfigured =>
   new Misconfigured({ source: error.source, reason: "InvalidClient", detail: error.detail, hint })
 
+/** A request whose refusals are all given so. */
+export const settled = (hint: string) =>
+<A>(
+  self: Effect.Effect<A, UnattendedError | ReauthRequired | Failure.Refusal>
+): Effect.Effect<A, UnattendedError> =>
+  Effect.catchTags(self, {
+    Refusal: (refusal) => Effect.fail(toError(refusal, hint)),
+    ReauthRequired: (error) => Effect.fail(refused(error, hint))
+  })
+
 /** Its tokens, each asked for anew. */
 export const toSource = <E extends TokenError>(
   { login, name, timeLimit }: UnattendedLogin<E>
