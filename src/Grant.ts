@@ -3,9 +3,13 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import type { LazyArg } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import type * as Token from "./Token.js"
@@ -88,17 +92,30 @@ class Arrivals extends Context.Tag("effect-credentials/Grant/Arrivals")<
 const whole = 1_000
 
 /**
+ * How long a login may take.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limit<E> {
+  readonly duration: Duration.DurationInput
+  readonly onTimeout: LazyArg<E>
+}
+
+/**
  * Runs a login and does with its grant what keeps it, such as to store it. Interruption cancels the login until the
- * answer that holds its grant has arrived. From then on it goes on to its end, whoever has left, and what it gives is
- * kept: at its issuer it is there by then, and nobody else has it.
+ * answer that holds its grant has arrived, and so does the end of the time it may take; by default that has no end.
+ * From then on it goes on to its end, whoever has left, and what it gives is kept: at its issuer it is there by then,
+ * and nobody else has it.
  *
  * @since 0.1.0
  * @category arrival
  */
-export const keeping = <A, E, E2, R, R2>(
+export const keeping = <A, E, E2, R, R2, E3 = never>(
   login: Effect.Effect<Grant, E, R>,
-  keep: (grant: Grant) => Effect.Effect<A, E2, R2>
-): Effect.Effect<A, E | E2, R | R2> =>
+  keep: (grant: Grant) => Effect.Effect<A, E2, R2>,
+  limit?: Limit<E3>
+): Effect.Effect<A, E | E2 | E3, R | R2> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       const arrivals = yield* Effect.makeSemaphore(whole)
@@ -108,8 +125,21 @@ export const keeping = <A, E, E2, R, R2>(
         Effect.ensuring(arrivals.release(whole)),
         Effect.forkDaemon
       )
-      yield* Effect.exit(restore(Fiber.await(fiber)))
+      const ended = Effect.asSome(Fiber.await(fiber))
+      const waited = yield* Effect.exit(restore(
+        limit === undefined ?
+          ended :
+          Effect.timeoutTo(ended, {
+            duration: limit.duration,
+            onSuccess: (exit) => exit,
+            onTimeout: Option.none
+          })
+      ))
       const exit = yield* Effect.zipRight(arrivals.take(whole), Fiber.interrupt(fiber))
+      const isLate = Exit.isSuccess(waited) && Option.isNone(waited.value)
+      if (limit !== undefined && isLate && Exit.isFailure(exit) && Cause.isInterrupted(exit.cause)) {
+        return yield* Effect.fail(limit.onTimeout())
+      }
       return yield* Effect.flatMap(exit, keep)
     })
   )

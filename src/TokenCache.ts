@@ -83,7 +83,8 @@ export const cached: {
 
 /**
  * A face for code outside of Effect: a function that gives a promise of a valid token, without a fiber while one is
- * held. The promise rejects with the token error.
+ * held. The promise rejects with the token error. It may ask a person as `get` may: for code that works for requests,
+ * make it of `TokenSource.quiet(source)`.
  *
  * @since 0.1.0
  * @category conversions

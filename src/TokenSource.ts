@@ -7,8 +7,6 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
-import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -16,11 +14,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import * as Environment from "./internal/environment.js"
 import { NamedSource } from "./internal/inspectable.js"
 import * as RefreshScheduler from "./RefreshScheduler.js"
 import * as Token from "./Token.js"
-import { Misconfigured, TokenUnavailable } from "./TokenError.js"
-import type { TokenError } from "./TokenError.js"
+import { Misconfigured } from "./TokenError.js"
+import type { TokenError, TokenUnavailable } from "./TokenError.js"
 import * as TokenStatus from "./TokenStatus.js"
 
 /**
@@ -161,6 +160,16 @@ export const withRequest = <E extends TokenError, E2 extends TokenError>(
     onChange: (listener) => self.onChange(listener)
   })
 
+/**
+ * The same source that asks no person: what needs a login fails as if there were nobody to log in. For work that nobody
+ * is watching, such as a request of a server or a background renewal.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const quiet = <E extends TokenError>(self: TokenSource<E>): TokenSource<E> =>
+  withRequest(self, (request) => self.request({ ...request, interactive: false }))
+
 class Made<E extends TokenError> extends NamedSource implements TokenSource<E> {
   readonly name: string
   readonly timeLimit: Duration.Duration
@@ -249,48 +258,8 @@ export const env = (
   const all = typeof names === "string" ? [names] : names
   const name = options?.name ?? `environment ${all.join(", ")}`
   return Effect.configProviderWith((provider) => {
-    const read = Effect.withConfigProvider(readFirst(all, name), provider)
+    const read = Effect.withConfigProvider(Environment.readFirst(all, name), provider)
     return Effect.succeed(make({ name, request: () => read, status: statusOf(name, read) }))
-  })
-}
-
-const readFirst = Effect.fnUntraced(function*(names: ReadonlyArray<string>, source: string) {
-  const found: Array<string | undefined> = []
-  for (const name of names) {
-    const text = yield* readName(name, source)
-    if (text !== undefined && text !== "") return Token.make({ value: Redacted.make(text) })
-    found.push(text)
-  }
-  return yield* notSet(source, names, found)
-})
-
-const readName = (name: string, source: string): Effect.Effect<string | undefined, Misconfigured> =>
-  Config.redacted(name).pipe(
-    Effect.map((value): string | undefined => Redacted.value(value).trim()),
-    Effect.catchIf(ConfigError.isMissingDataOnly, () => Effect.sync(() => undefined)),
-    Effect.catchAllCause(() => Effect.fail(unreadable(name, source)))
-  )
-
-const unreadable = (name: string, source: string): Misconfigured =>
-  new Misconfigured({
-    source,
-    reason: "InvalidOption",
-    detail: `the configuration provider could not read ${name}`,
-    hint: "Check the ConfigProvider that this program runs with."
-  })
-
-const notSet = (
-  source: string,
-  names: ReadonlyArray<string>,
-  found: ReadonlyArray<string | undefined>
-): TokenUnavailable => {
-  const states = names.map((name, index) => `${name} is ${found[index] === undefined ? "not set" : "blank"}`)
-  return new TokenUnavailable({
-    source,
-    reason: found.every((text) => text === undefined) ? "NotConfigured" : "Blank",
-    detail: states.join(", "),
-    hint: `Set ${names.join(" or ")} to use it.`,
-    tiers: []
   })
 }
 

@@ -17,7 +17,7 @@ import * as Stream from "effect/Stream"
 import * as Token from "./Token.js"
 import { TransientFailure } from "./TokenError.js"
 import type { TokenError } from "./TokenError.js"
-import { withRequest } from "./TokenSource.js"
+import { quiet } from "./TokenSource.js"
 import type { TokenSource } from "./TokenSource.js"
 import type * as TokenStatus from "./TokenStatus.js"
 
@@ -95,10 +95,6 @@ export const reopening: {
     )
   }
 )
-
-/** The source without its people. */
-const quiet = <E extends TokenError>(source: TokenSource<E>): TokenSource<E> =>
-  withRequest(source, (request) => source.request({ ...request, interactive: false }))
 
 /** Where a stream is between one token and the next. */
 type Phase<E> =

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as RefreshScheduler from "effect-credentials/RefreshScheduler"
+import * as Token from "effect-credentials/Token"
 import * as TokenCache from "effect-credentials/TokenCache"
 import * as TokenSource from "effect-credentials/TokenSource"
 import * as Cause from "effect/Cause"
@@ -197,6 +198,24 @@ describe("make", () => {
       expect(secretOf(yield* source.get)).toBe("t2")
     }))
 })
+
+it.effect("quiet asks nobody, whatever the caller says, and is the same source in all else", () =>
+  Effect.gen(function*() {
+    const requests: Array<TokenSource.TokenRequest> = []
+    const token = Token.make({ value: Redacted.make("held") })
+    const quiet = TokenSource.quiet(TokenSource.make({
+      name: "mine",
+      request: (request) => {
+        requests.push(request)
+        return Effect.succeed(token)
+      },
+      peek: () => Option.some(token)
+    }))
+    yield* quiet.get
+    yield* quiet.request({ interactive: true, refresh: true })
+    expect(requests).toEqual([{ interactive: false }, { interactive: false, refresh: true }])
+    expect([quiet.name, quiet.peek()]).toEqual(["mine", Option.some(token)])
+  }))
 
 describe("named sources", () => {
   class GitHub extends TokenSource.Tag("test/GitHub")<GitHub>() {}

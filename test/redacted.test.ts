@@ -7,10 +7,11 @@ const src = fileURLToPath(new URL("../src/", import.meta.url))
 /** Every file of `src` in which a secret is unwrapped: how often, and why it has to be. */
 const places: Readonly<Record<string, readonly [count: number, reason: string]>> = {
   "Token.ts": [2, "two secrets are compared: a token's identity"],
-  "TokenSource.ts": [2, "blanks around a configured secret are cut off"],
+  "TokenSource.ts": [1, "blanks around a given secret are cut off"],
   "http/Placement.ts": [2, "the header or the field that carries the token"],
   "http/internal/basic.ts": [2, "user name and password of an Authorization header"],
   "http/internal/dpop.ts": [1, "the proof becomes a header"],
+  "internal/environment.ts": [1, "blanks around a configured secret are cut off"],
   "login/internal/browserFlow.ts": [2, "the query of a callback and a pasted line are read"],
   "manager/internal/clientRecord.ts": [1, "the stored record of a client is read"],
   "oauth/AuthorizationCode.ts": [2, "code verifier and state in the token request"],

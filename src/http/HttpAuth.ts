@@ -149,7 +149,7 @@ const middleware = <E extends TokenError, E2 extends TokenError>(
   })
   if (Either.isLeft(locate)) return failing(locate.left)
   const setup: Exchange.Setup<E | E2> = {
-    source: options.interactive === true ? source : quiet(source),
+    source: options.interactive === true ? source : TokenSource.quiet(source),
     placement,
     locate: locate.right,
     unbound: options.origins === "any",
@@ -158,10 +158,6 @@ const middleware = <E extends TokenError, E2 extends TokenError>(
   }
   return (client) => Exchange.client(client, setup)
 }
-
-/** The source without its people. */
-const quiet = <E extends TokenError>(source: TokenSource.TokenSource<E>): TokenSource.TokenSource<E> =>
-  TokenSource.withRequest(source, (request) => source.request({ ...request, interactive: false }))
 
 const failing = (error: Misconfigured): Middleware<Misconfigured> => (client) =>
   HttpClient.transformResponse(client, () => Effect.fail(error))

@@ -22,7 +22,7 @@ import type * as VaultKey from "../vault/VaultKey.js"
 import * as OAuth from "./internal/oauth.js"
 
 /**
- * What `make` and `interactive` take.
+ * What `make`, `interactive` and `SignIn` take.
  *
  * @since 0.1.0
  * @category models
@@ -57,11 +57,6 @@ export interface Options {
    * it does not end from disuse. Default: never.
    */
   readonly keepAlive?: Duration.DurationInput | undefined
-  /**
-   * How long after a login that came to nothing no other one of this grant opens by itself, with twice as long after
-   * each further one, up to 15 minutes; see `LoginGate`. Default 1 minute.
-   */
-  readonly coolDown?: Duration.DurationInput | undefined
 }
 
 /**
@@ -73,6 +68,20 @@ export interface Options {
 export interface QuietOptions extends Options {
   /** The error in place of "nobody is logged in". What really failed always goes before it. */
   readonly fallback?: TokenError | undefined
+}
+
+/**
+ * What a source with a login takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface InteractiveOptions extends Options {
+  /**
+   * How long after a login that came to nothing no other one of this grant opens by itself, with twice as long after
+   * each further one, up to 15 minutes; see `LoginGate`. Default 1 minute.
+   */
+  readonly coolDown?: Duration.DurationInput | undefined
 }
 
 /** What a source of this kind needs when it is made. */
@@ -101,19 +110,18 @@ export const make = (
  * @category constructors
  */
 export const interactive = (
-  options: Options
+  options: InteractiveOptions
 ): Effect.Effect<TokenSource.TokenSource, Misconfigured, Needs | Login> =>
   Effect.flatMap(Login, (login) => build(options, login))
 
 const build = Effect.fnUntraced(function*(
-  options: Options,
+  options: InteractiveOptions,
   login: Logins.Service | undefined,
   wrap?: (source: TokenSource.TokenSource) => TokenSource.TokenSource
 ) {
   const { cache, minUsable } = options
   const shared = yield* OAuth.prepare(options)
-  const gated = login && OAuth.gated(login, yield* OAuth.gate(shared, options))
-  return yield* OAuth.remembered(shared, { cache, login: gated, minUsable, wrap })
+  return yield* OAuth.remembered(shared, { cache, login, minUsable, wrap })
 })
 
 /**
@@ -151,6 +159,6 @@ export const layer = (
  * @category layers
  */
 export const layerInteractive = (
-  options: Options
+  options: InteractiveOptions
 ): Layer.Layer<TokenSource.TokenSource, Misconfigured, Vault.Vault | HttpClient.HttpClient | Login> =>
   TokenSource.layer(TokenSource.TokenSource, interactive(options))

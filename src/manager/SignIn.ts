@@ -41,7 +41,7 @@ import * as OAuthSource from "./OAuthSource.js"
  * @since 0.1.0
  * @category models
  */
-export interface Options extends OAuthSource.Options {}
+export interface Options extends OAuthSource.InteractiveOptions {}
 
 /**
  * How to log out.
@@ -137,7 +137,6 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
   const keep = ["resource_url", ...refresh.keep ?? []]
   const shared = yield* OAuth.prepare({ ...options, refresh: { ...refresh, keep } })
   const { key, name, persister } = shared
-  const gate = yield* OAuth.gate(shared, options)
   const memo: Machine.Memo = { adopting: 0, gone: [] }
   const wrap = (source: TokenSource.TokenSource) => Machine.heeding(source, memo)
   const self: Assembled = {
@@ -152,11 +151,8 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
       leaseTerm: shared.leaseTerm,
       stored: persister && Persister.stored(persister)
     }),
-    login: gate.explicit(Effect.timeoutFail(login.login, {
-      duration: login.timeLimit,
-      onTimeout: () => Machine.loginExpired(name)
-    })),
-    memory: yield* OAuth.remembered(shared, { cache, login: OAuth.gated(login, gate), minUsable, wrap }),
+    prompt: { login: login.login, timeLimit: login.timeLimit, kind: "explicit", coolDown: options.coolDown },
+    memory: yield* OAuth.remembered(shared, { cache, login, minUsable, wrap }),
     memo,
     deadline: Duration.decode(shared.deadline ?? Redemption.defaultDeadline),
     scope: yield* Effect.scope

@@ -9,9 +9,9 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Grant from "../Grant.js"
+import type * as Grant from "../Grant.js"
 import * as Token from "../Token.js"
-import { ReauthRequired, RequestRejected, TokenUnavailable, TransientFailure } from "../TokenError.js"
+import { RequestRejected, TokenUnavailable, TransientFailure } from "../TokenError.js"
 import type { TokenError } from "../TokenError.js"
 import * as TokenSource from "../TokenSource.js"
 import * as GrantRecord from "./GrantRecord.js"
@@ -21,7 +21,6 @@ import * as Persister from "./Persister.js"
 import * as Redemption from "./Redemption.js"
 import * as Vault from "./Vault.js"
 import type { VaultError } from "./VaultError.js"
-import { toTokenError } from "./VaultError.js"
 import type * as VaultKey from "./VaultKey.js"
 
 /**
@@ -74,12 +73,17 @@ export interface Options<R> {
   readonly graceWindow?: Duration.DurationInput | undefined
   /** After what silence a dead process's lease is taken over. Default 15 seconds. */
   readonly leaseTerm?: Duration.DurationInput | undefined
+  /**
+   * How long after a login that came to nothing no other one of this grant opens by itself, with twice as long after
+   * each further one, up to 15 minutes; see `LoginGate`. Default 1 minute.
+   */
+  readonly coolDown?: Duration.DurationInput | undefined
 }
 
 /**
  * A source over the grant under a key. It gives the stored token while that is good, else redeems the grant,
- * and where there is none to redeem lets a person log in, if it may: one login a key at a time, and never
- * because a vault or an issuer failed. Nobody sees a token that is not stored. It keeps no token of its own,
+ * and where there is none to redeem lets a person log in, if it may: one login a key at a time, none for a while after
+ * one that came to nothing, and never because a vault or an issuer failed. Nobody sees a token that is not stored. It keeps no token of its own,
  * so put a cache on top.
  *
  * @since 0.1.0
@@ -128,7 +132,12 @@ const source = <R>(
       waiting: (wait) => Watch.waiting(watch, wait),
       redeem: redeem === undefined ? undefined : (grant) => Effect.provide(redeem(grant), context)
     }),
-    login: login === undefined ? undefined : Effect.provide(timed(name, login), context),
+    prompt: login && {
+      login: Effect.provide(login.login, context),
+      timeLimit: login.timeLimit,
+      kind: "automatic",
+      coolDown: options.coolDown
+    },
     minUsable: Duration.toMillis(options.minUsable ?? 0),
     watch
   }
@@ -145,7 +154,7 @@ const source = <R>(
 interface Self {
   readonly name: string
   readonly redemption: Redemption.Redemption
-  readonly login: Effect.Effect<Grant.Grant, TokenError> | undefined
+  readonly prompt: Redemption.Prompt | undefined
   readonly minUsable: number
   readonly watch: Watch.Watch
 }
@@ -225,11 +234,9 @@ const logIn = (
   demand: Demand,
   why: TokenError
 ): Effect.Effect<GrantRecord.GrantRecord, TokenError> => {
-  const { login, redemption } = self
-  if (login === undefined || demand.interactive === false) return Effect.fail(why)
-  const save = (grant: Grant.Grant) =>
-    Effect.mapError(redemption.save(grant), (error) => toTokenError(error, self.name))
-  const afresh = Grant.keeping(login, save)
+  const { prompt, redemption } = self
+  if (prompt === undefined || demand.interactive === false) return Effect.fail(why)
+  const afresh = redemption.logIn(prompt, Effect.succeed)
   const storedOr = (otherwise: Effect.Effect<GrantRecord.GrantRecord, TokenError>) =>
     Effect.flatMap(
       redemption.read,
@@ -244,9 +251,6 @@ const logIn = (
     )
   return redemption.alone(storedOr(afresh), storedOr(Effect.fail(noLogin(self.name))))
 }
-
-const timed = <R>(name: string, { login, timeLimit }: Login<R>): Effect.Effect<Grant.Grant, TokenError, R> =>
-  Effect.timeoutFail(login, { duration: timeLimit, onTimeout: () => loginExpired(name) })
 
 /** Checks that what is stored now is what was asked for: an issuer may give a token that is no use. */
 const meet = Effect.fnUntraced(function*(self: Self, demand: Demand, record: GrantRecord.GrantRecord) {
@@ -278,14 +282,6 @@ const noLogin = (source: string): TokenUnavailable =>
     detail: "a login is needed, and the one that another program had opened came to nothing",
     hint: "Log in; the next call opens a login of this program.",
     tiers: []
-  })
-
-const loginExpired = (source: string): ReauthRequired =>
-  new ReauthRequired({
-    source,
-    reason: "LoginExpired",
-    detail: "nobody finished the login in time",
-    hint: "Log in again."
   })
 
 const tooLong = (source: string, token: Token.Token, asked: number): RequestRejected =>

@@ -10,7 +10,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
-import type * as Grant from "../Grant.js"
+import * as Grant from "../Grant.js"
+import * as LoginGate from "../LoginGate.js"
+import { ReauthRequired } from "../TokenError.js"
 import type { TokenError } from "../TokenError.js"
 import * as GrantRecord from "./GrantRecord.js"
 import * as Exclusive from "./internal/exclusive.js"
@@ -22,6 +24,7 @@ import * as Transaction from "./internal/transaction.js"
 import * as Turns from "./internal/turns.js"
 import type * as Vault from "./Vault.js"
 import type { VaultError } from "./VaultError.js"
+import { toTokenError } from "./VaultError.js"
 import * as VaultKey from "./VaultKey.js"
 
 /**
@@ -122,6 +125,32 @@ export interface Redemption {
     login: Effect.Effect<A, TokenError, R>,
     instead?: Effect.Effect<A, TokenError, R>
   ) => Effect.Effect<A, TokenError, R>
+  /**
+   * Asks the person and stores the grant; to be run by `alone`. All logins of a grant in this process pass one gate.
+   * Interruption and the time limit end it until the grant has arrived; then it is stored, and `then` is run with
+   * what was stored, whoever has left.
+   */
+  readonly logIn: <A>(
+    prompt: Prompt,
+    then: (record: GrantRecord.GrantRecord) => Effect.Effect<A, TokenError>
+  ) => Effect.Effect<A, TokenError>
+}
+
+/**
+ * A person who is to be asked.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Prompt {
+  /** Asks, each time it is run. */
+  readonly login: Effect.Effect<Grant.Grant, TokenError>
+  /** How long it may take. */
+  readonly timeLimit: Duration.DurationInput
+  /** Whether nobody has asked for this login by name, or the person has; see `LoginGate`. */
+  readonly kind: keyof LoginGate.LoginGate
+  /** How long after a login that came to nothing none opens by itself; see `LoginGate.Options`. Default 1 minute. */
+  readonly coolDown?: Duration.DurationInput | undefined
 }
 
 /**
@@ -156,12 +185,14 @@ export const make = (options: Options): Redemption => {
     }
   }
   const memory = Turns.memory()
+  const gate = gateOf(pending, key)
   const inTurn = pending.transactions.withLock(key)
+  const keep = (grant: Grant.Grant) => inTurn(undisturbed(work, save(cell, grant)))
   return {
     read: Effect.map(Transaction.read(work), recordOf),
     load: Stored.load(cell),
     renew: (accepts) => pending.transactions.join(key, memory)(Transaction.run(work, accepts)),
-    save: (grant) => inTurn(undisturbed(work, save(cell, grant))),
+    save: keep,
     forget: (only) => inTurn(undisturbed(work, Stored.remove(cell, only))),
     alone: (login, instead) =>
       pending.logins.join(key, loginMemory(pending, key))(
@@ -170,6 +201,13 @@ export const make = (options: Options): Redemption => {
           login,
           instead ?? login
         )
+      ),
+    logIn: ({ coolDown, kind, login, timeLimit }, then) =>
+      Grant.keeping(
+        gate[kind]({ source: options.source, coolDown })(login),
+        (grant) =>
+          Effect.flatMap(Effect.mapError(keep(grant), (error) => toTokenError(error, options.source)), then),
+        { duration: timeLimit, onTimeout: () => loginExpired(options.source) }
       )
   }
 }
@@ -185,10 +223,16 @@ export const defaultDeadline: Duration.Duration = Duration.minutes(1)
 const defaultLeaseTerm = Duration.seconds(15)
 
 /** A login that failed has failed for all who wait for one, whichever source they came by. */
-const loginMemory = ({ loginMemories }: Pending.Pending, key: string): Turns.Memory => {
-  const known = loginMemories.get(key) ?? Turns.memory()
-  loginMemories.set(key, known)
-  return known
+const loginMemory = ({ loginMemories }: Pending.Pending, key: string): Turns.Memory =>
+  known(loginMemories, key, Turns.memory)
+
+const gateOf = ({ gates }: Pending.Pending, key: string): LoginGate.LoginGate =>
+  known(gates, key, LoginGate.unsafeMake)
+
+const known = <A>(all: Map<string, A>, key: string, make: () => A): A => {
+  const value = all.get(key) ?? make()
+  all.set(key, value)
+  return value
 }
 
 const recordOf = Option.map(({ record }: Versioned) => record)
@@ -218,3 +262,11 @@ const save = Effect.fnUntraced(function*(cell: Stored.Cell, grant: Grant.Grant) 
   const stored = yield* Stored.store(cell, { _tag: "Login", record, seen: "Unknown" })
   return Option.getOrElse(stored, () => record)
 })
+
+const loginExpired = (source: string): ReauthRequired =>
+  new ReauthRequired({
+    source,
+    reason: "LoginExpired",
+    detail: "nobody finished the login in time",
+    hint: "Log in again."
+  })

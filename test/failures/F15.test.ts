@@ -10,12 +10,14 @@ import * as SignIn from "effect-credentials/manager/SignIn"
 import * as AuthorizationServer from "effect-credentials/oauth/AuthorizationServer"
 import * as RefreshScheduler from "effect-credentials/RefreshScheduler"
 import * as Token from "effect-credentials/Token"
+import * as TokenCache from "effect-credentials/TokenCache"
 import { ReauthRequired } from "effect-credentials/TokenError"
 import type { TokenError } from "effect-credentials/TokenError"
 import type * as TokenSource from "effect-credentials/TokenSource"
 import * as TokenStream from "effect-credentials/TokenStream"
 import * as FileVault from "effect-credentials/vault/FileVault"
 import * as MemoryVault from "effect-credentials/vault/MemoryVault"
+import * as Persisted from "effect-credentials/vault/Persisted"
 import * as TokenFileVault from "effect-credentials/vault/TokenFileVault"
 import * as Vault from "effect-credentials/vault/Vault"
 import * as Clock from "effect/Clock"
@@ -67,9 +69,9 @@ const refresh = Effect.map(
 
 /** What a program is made of, over this vault. */
 const program =
-  (vault: Vault.Service, login: Login["Type"], options: Partial<OAuthSource.Options> = {}) =>
+  (vault: Vault.Service, login: Login["Type"], options: Partial<OAuthSource.InteractiveOptions> = {}) =>
   <A, E, R>(
-    made: (options: OAuthSource.Options) => Effect.Effect<A, E, R>
+    made: (options: OAuthSource.InteractiveOptions) => Effect.Effect<A, E, R>
   ) =>
     Effect.flatMap(refresh, (refresh) => made({ refresh, key: "login", ...options })).pipe(
       Effect.provideService(Vault.Vault, vault),
@@ -165,6 +167,67 @@ describe("F15 one prompt", () => {
       const third = yield* make(OAuthSource.interactive)
       assert.strictEqual((yield* Effect.flip(third.get)).reason, "LoginRequired")
       assert.strictEqual(seen.prompts, 1)
+    }))
+})
+
+describe("F15 a stored source without a manager, with and without a memory,", () => {
+  const make = (vault: Vault.Service, login: Login["Type"], coolDown?: Duration.DurationInput) =>
+    Effect.gen(function*() {
+      const stored = yield* Persisted.make({ key: "login", login, coolDown })
+      return [stored, yield* TokenCache.make(stored)] as const
+    }).pipe(Effect.provideService(Vault.Vault, vault), Effect.provide(RefreshScheduler.layer))
+
+  it.scoped("opens no second prompt within the cool-down", () =>
+    Effect.gen(function*() {
+      const { login, seen } = person()
+      seen.says = ["deny", "allow"]
+      const sources = yield* make(yield* MemoryVault.make(), login)
+      const ask = Effect.map(Effect.forEach(sources, (source) => many(10, source.get)), (all) => all.flat())
+      const first = yield* ask
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* outcomes(first), ["AccessDenied"])
+      for (let second = 0; second < 59; second += 10) {
+        const later = yield* ask
+        yield* TestClock.adjust("10 seconds")
+        assert.includeMembers(["AccessDenied", "LoginRequired"], yield* outcomes(later))
+      }
+      assert.strictEqual(seen.prompts, 1)
+      yield* TestClock.adjust("1 minute")
+      const last = yield* ask
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* outcomes(last), ["token"])
+      assert.strictEqual(seen.prompts, 2)
+    }))
+
+  it.scoped("asks again at once where the program wants no cool-down", () =>
+    Effect.gen(function*() {
+      const { login, seen } = person()
+      seen.says = ["deny", "deny"]
+      const [source] = yield* make(yield* MemoryVault.make(), login, 0)
+      for (const prompts of [1, 2]) {
+        const asked = yield* many(5, source.get)
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(yield* outcomes(asked), ["AccessDenied"])
+        assert.strictEqual(seen.prompts, prompts)
+      }
+    }))
+
+  it.scoped("is held back by what a manager's login came to, and the other way round", () =>
+    Effect.gen(function*() {
+      const { login, seen } = person()
+      seen.says = ["deny"]
+      const vault = yield* MemoryVault.make()
+      const manager = yield* program(vault, login)(SignIn.make)
+      const [source] = yield* make(vault, login)
+      const first = yield* many(1, source.get)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* outcomes(first), ["AccessDenied"])
+      assert.strictEqual((yield* Effect.flip(manager.source.get)).reason, "LoginRequired")
+      const asked = yield* many(1, manager.login)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* outcomes(asked), ["token"])
+      assert.deepStrictEqual(yield* outcomes(yield* many(1, source.get)), ["token"])
+      assert.strictEqual(seen.prompts, 2)
     }))
 })
 

@@ -3,22 +3,22 @@ import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type * as Login from "../../login/Login.js"
 import * as RefreshToken from "../../oauth/RefreshToken.js"
 import type { RefreshScheduler } from "../../RefreshScheduler.js"
-import type { Misconfigured, TokenError } from "../../TokenError.js"
+import type { Misconfigured } from "../../TokenError.js"
 import * as TokenSource from "../../TokenSource.js"
 import * as KeepAlive from "../../vault/KeepAlive.js"
 import * as PersistedCache from "../../vault/PersistedCache.js"
 import * as Persister from "../../vault/Persister.js"
-import * as Vault from "../../vault/Vault.js"
+import type * as Vault from "../../vault/Vault.js"
 import * as VaultKey from "../../vault/VaultKey.js"
-import * as Gates from "./gates.js"
 
 type Below = PersistedCache.Options<never>
 
 /** What is said about the grant, and how it is kept; as `OAuthSource.Options` documents it. */
-export interface Settings extends Pick<Below, "deadline" | "graceWindow" | "leaseTerm" | "name"> {
+export interface Settings
+  extends Pick<Below, "coolDown" | "deadline" | "graceWindow" | "leaseTerm" | "name">
+{
   readonly refresh: RefreshToken.Options
   readonly key?: VaultKey.Input | undefined
   readonly persister?: Persister.Callback | undefined
@@ -26,7 +26,7 @@ export interface Settings extends Pick<Below, "deadline" | "graceWindow" | "leas
 }
 
 /** What all that works on the grant is given. */
-export interface Shared extends Pick<Below, "deadline" | "graceWindow" | "key" | "leaseTerm"> {
+export interface Shared extends Pick<Below, "coolDown" | "deadline" | "graceWindow" | "key" | "leaseTerm"> {
   readonly name: string
   readonly redeem: NonNullable<Below["redeem"]>
   /** Absent where nobody is to be told, so that a call for what is held costs no more than the memory. */
@@ -41,13 +41,13 @@ export const prepare: (
   Misconfigured,
   Vault.Vault | HttpClient.HttpClient | RefreshScheduler | Scope.Scope
 > = Effect.fnUntraced(function*(options) {
-  const { deadline, graceWindow, keepAlive, leaseTerm, refresh } = options
+  const { coolDown, deadline, graceWindow, keepAlive, leaseTerm, refresh } = options
   const redeem = yield* RefreshToken.make(refresh)
   const key = options.key ?? (yield* keyOf(refresh))
   const name = options.name ?? `login at ${refresh.server.issuer}`
   const persister = options.persister && Persister.unsafeMake(name, options.persister)
   if (persister !== undefined) yield* Effect.addFinalizer(() => persister.settled)
-  const shared: Shared = { key, name, redeem, deadline, graceWindow, leaseTerm, persister }
+  const shared: Shared = { key, name, redeem, coolDown, deadline, graceWindow, leaseTerm, persister }
   if (keepAlive !== undefined) yield* KeepAlive.make({ ...shared, every: keepAlive })
   return shared
 })
@@ -58,29 +58,6 @@ export const keyOf = (refresh: RefreshToken.Options): Effect.Effect<VaultKey.Vau
     resource: [refresh.resource ?? []].flat().join(" "),
     issuer: refresh.server.issuer
   })
-
-/** How logins of the grant pass its gate. */
-export interface Gate {
-  readonly automatic: <A>(login: Effect.Effect<A, TokenError>) => Effect.Effect<A, TokenError>
-  readonly explicit: <A>(login: Effect.Effect<A, TokenError>) => Effect.Effect<A, TokenError>
-}
-
-export const gate = (
-  { key, name }: Shared,
-  { coolDown }: { readonly coolDown?: Duration.DurationInput | undefined }
-): Effect.Effect<Gate, never, Vault.Vault> =>
-  Effect.map(Vault.Vault, (vault) => {
-    const { automatic, explicit } = Gates.of(vault, key)
-    const options = { source: name, coolDown }
-    return { automatic: automatic(options), explicit: explicit(options) }
-  })
-
-/** The login as it opens by itself; one that takes too long counts as one that came to nothing. */
-export const gated = ({ login, name, timeLimit }: Login.Service, gate: Gate): Login.Service => ({
-  name,
-  timeLimit,
-  login: gate.automatic(login)
-})
 
 /** The memory over what is stored. Where there is a persister, calls that need no vault tell it again too. */
 export const remembered = (

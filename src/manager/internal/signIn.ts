@@ -5,9 +5,9 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Grant from "../../Grant.js"
+import type * as Grant from "../../Grant.js"
 import * as Token from "../../Token.js"
-import { ReauthRequired, TransientFailure } from "../../TokenError.js"
+import { TransientFailure } from "../../TokenError.js"
 import type { TokenError } from "../../TokenError.js"
 import * as TokenSource from "../../TokenSource.js"
 import * as GrantRecord from "../../vault/GrantRecord.js"
@@ -18,8 +18,7 @@ import { toTokenError } from "../../vault/VaultError.js"
 export interface Self {
   readonly name: string
   readonly redemption: Redemption.Redemption
-  /** Ends by itself when the person takes too long. */
-  readonly login: Effect.Effect<Grant.Grant, TokenError>
+  readonly prompt: Redemption.Prompt
   /** The four-tier source. */
   readonly memory: TokenSource.TokenSource
   readonly memo: Memo
@@ -61,9 +60,9 @@ const adopt = ({ memo, memory }: Self): Effect.Effect<Token.Token, TokenError> =
 
 export const logIn = (self: Self): Effect.Effect<Token.Token, TokenError> =>
   Effect.flatMap(look(self), (before) => {
-    const afresh = Grant.keeping(
-      self.login,
-      (grant) => Effect.flatMap(save(self)(grant), (record) => started(self, serve(self, before, record)))
+    const afresh = self.redemption.logIn(
+      self.prompt,
+      (record) => started(self, serve(self, before, record))
     )
     const inTurn = Effect.flatMap(look(self), (now) =>
       Option.isSome(now) && isNewLogin(before, now.value)
@@ -90,9 +89,6 @@ const readable = (read: Effect.Effect<Found, TokenError>): Effect.Effect<Found, 
 const isNewLogin = (before: Option.Option<GrantRecord.GrantRecord>, now: GrantRecord.GrantRecord): boolean =>
   now.rotates === undefined && now.status._tag === "Active" &&
   !Option.exists(before, (before) => GrantRecord.hasSameSecrets(before, now))
-
-const save = ({ name, redemption }: Self) => (grant: Grant.Grant) =>
-  Effect.mapError(redemption.save(grant), (error) => toTokenError(error, name))
 
 /** It goes on to its end even if the caller leaves: the grant is stored by now. */
 const started = <A, E>(
@@ -188,14 +184,6 @@ const forgetIn = (self: Self, removed: ReadonlyArray<Token.Token>): Effect.Effec
 
 /** For a fetch that is in flight; a login that somebody has opened is not waited for. */
 const maxWait = Duration.seconds(5)
-
-export const loginExpired = (source: string): ReauthRequired =>
-  new ReauthRequired({
-    source,
-    reason: "LoginExpired",
-    detail: "nobody finished the login in time",
-    hint: "Log in again."
-  })
 
 const revokeTimeout = (source: string, limit: Duration.Duration): TransientFailure =>
   new TransientFailure({

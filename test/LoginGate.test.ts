@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as LoginGate from "effect-credentials/login/LoginGate"
+import * as LoginGate from "effect-credentials/LoginGate"
 import {
   Misconfigured,
   ReauthRequired,

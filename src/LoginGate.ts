@@ -10,8 +10,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import { TokenUnavailable } from "../TokenError.js"
-import type { TokenError } from "../TokenError.js"
+import { TokenUnavailable } from "./TokenError.js"
+import type { TokenError } from "./TokenError.js"
 
 /**
  * How long a gate stays shut.
