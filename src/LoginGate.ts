@@ -24,7 +24,8 @@ export interface Options {
   readonly source: string
   /**
    * How long after a login that came to nothing no other one opens by itself; twice as long after each further
-   * one, up to 15 minutes or to this, if it is longer. Default 1 minute; 0 says that logins are never held back.
+   * one, up to 15 minutes or to this, if it is longer. A login that an outage has ended never makes it longer. Default
+   * 1 minute; 0 says that logins are never held back.
    */
   readonly coolDown?: Duration.DurationInput | undefined
 }
@@ -120,7 +121,7 @@ const next = (
   if (Exit.isSuccess(exit)) return open
   const why = reasonOf(exit.cause)
   if (why === undefined) return state
-  const isAgain = state._tag === "Shut" && now - state.until < longest
+  const isAgain = state._tag === "Shut" && now - state.until < longest && !isOutage(exit.cause)
   const length = Math.max(first, isAgain ? Math.min(2 * state.length, longest) : 0)
   return length > 0 ? { _tag: "Shut", until: now + length, length, why } : open
 }
@@ -131,6 +132,10 @@ const reasonOf = (cause: Cause.Cause<TokenError>): string | undefined => {
   if (error === undefined) return Cause.isInterrupted(cause) ? "Cancelled" : "Defect"
   return error._tag === "TokenUnavailable" ? undefined : error.reason
 }
+
+/** Then it is nobody's will, and mostly nobody was asked. */
+const isOutage = (cause: Cause.Cause<TokenError>): boolean =>
+  Option.exists(Cause.failureOption(cause), ({ _tag }) => _tag === "TransientFailure")
 
 const shut = (source: string, state: State & { readonly _tag: "Shut" }, now: number): TokenUnavailable =>
   new TokenUnavailable({

@@ -142,6 +142,21 @@ describe("the time", () => {
       )
     }))
 
+  it.effect("does not grow with an outage, however often it ends a login", () =>
+    Effect.gen(function*() {
+      const { automatic, log } = yield* setup()
+      const outage = Effect.fail(new TransientFailure({ ...fields, reason: "Network" }))
+      yield* Effect.flip(automatic(Effect.fail(denied)))
+      for (let round = 2; round <= 6; round++) {
+        yield* TestClock.adjust("1 minute")
+        yield* Effect.flip(automatic(outage))
+        assert.strictEqual(log.logins, round)
+      }
+      yield* TestClock.adjust("1 minute")
+      yield* automatic(Effect.void)
+      assert.strictEqual(log.logins, 7)
+    }))
+
   it.effect("can be none", () =>
     Effect.gen(function*() {
       const { automatic, log } = yield* setup({ source: "acme", coolDown: 0 })
