@@ -3,53 +3,18 @@ import { assert, describe, it } from "@effect/vitest"
 import * as AuthorizationCode from "effect-credentials/oauth/AuthorizationCode"
 import * as UserInfo from "effect-credentials/oauth/UserInfo"
 import * as Token from "effect-credentials/Token"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
-import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
 import * as Identity from "../oauth/identity.js"
 import type { Call } from "../oauth/kit.js"
+import { seen, written } from "../support/seen.js"
 
 const secretOfCode = "sesame+code/1"
 const secretOfToken = "sesame+access/2"
 
-/** The plain text, and the ways in which it is written on the wire. */
-const written = (secret: string): ReadonlyArray<string> => [
-  secret,
-  encodeURIComponent(secret),
-  Buffer.from(secret).toString("base64"),
-  Buffer.from(secret).toString("base64url")
-]
-
 const unwrap = (secret: Redacted.Redacted<string> | undefined) =>
   secret === undefined ? [] : [Redacted.value(secret)]
-
-/** All that an outsider could see of an effect: how it ended, and its spans. */
-const seen = <A, E>(effect: Effect.Effect<A, E>) =>
-  Effect.gen(function*() {
-    const spans: Array<Tracer.Span> = []
-    const tracer = yield* Effect.tracer
-    const recording = Tracer.make({
-      context: (run, fiber) => tracer.context(run, fiber),
-      span: (...args) => {
-        const span = tracer.span(...args)
-        spans.push(span)
-        return span
-      }
-    })
-    const exit = yield* Effect.exit(Effect.withTracer(effect, recording))
-    const text = [
-      inspect(exit, { depth: null, showHidden: true }),
-      JSON.stringify(exit),
-      Exit.isFailure(exit) ? Cause.pretty(exit.cause, { renderErrorCause: true }) : "",
-      ...spans.map(({ attributes, links, name, status }) =>
-        inspect([name, [...attributes], links, status], { depth: null })
-      )
-    ]
-    return { spans: spans.map(({ name }) => name), text: text.join("\n") }
-  })
 
 /** Tells back everything that was sent, as hostile servers and debugging pages do. */
 const echo = (call: Call): string =>
