@@ -9,14 +9,36 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
+import cluster from "node:cluster"
 import { request } from "node:http"
 import { connect, createServer } from "node:net"
 import type { AddressInfo, Socket } from "node:net"
+import { fileURLToPath } from "node:url"
 
 const paths = { path: "/callback", resultPath: "/callback/done" }
 
 const listen = (options: Partial<CallbackListener.Options> = {}) =>
   NodeCallbackListener.make.listen({ ...paths, ...options })
+
+/** What a worker of a cluster of this process says that listens at this port for as long as the scope is open. */
+const worker = (port: number) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      cluster.setupPrimary({
+        exec: fileURLToPath(new URL("listenerWorker.ts", import.meta.url)),
+        execArgv: ["--import", "tsx"],
+        args: []
+      })
+      return cluster.fork({ PORT: String(port) })
+    }),
+    (worker) => Effect.sync(() => worker.process.kill())
+  ).pipe(
+    Effect.flatMap((worker) =>
+      Effect.async<unknown>((resume) => {
+        worker.once("message", (said: unknown) => resume(Effect.succeed(said)))
+      })
+    )
+  )
 
 const page = (body: string): CallbackListener.Page => ({
   status: 200,
@@ -169,6 +191,16 @@ describe("where it listens", () => {
       assert.strictEqual(error.reason, "PortBusy")
       assert.isTrue(yield* isFree(port, "127.0.0.1"))
     }))
+
+  it.scopedLive(
+    "alone, even where workers of a cluster share what they listen on",
+    () =>
+      Effect.gen(function*() {
+        const { port } = yield* Effect.scoped(occupy(0, "127.0.0.1"))
+        assert.deepStrictEqual([yield* worker(port), yield* worker(port)], ["listens", "PortBusy"])
+      }),
+    25_000
+  )
 
   it.scopedLive("nothing but this machine's own names", () =>
     Effect.gen(function*() {
