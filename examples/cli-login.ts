@@ -1,6 +1,6 @@
 /**
- * A command-line program whose login picks its way: a browser at a desk, a code over SSH, and on a build machine an error
- * that says what to do. What is for the person goes to the standard error; the output is the program's own. The identity
+ * A command-line program whose login picks its way: a browser at a desk, a code over SSH, and for a service, whose prompts
+ * nobody sees, an error that says what to do. What is for the person goes to the standard error; the output is the program's own. The identity
  * provider is a real one on loopback, and the person is a script; the login over SSH takes some seconds, since the provider
  * wants five between two polls. Run it with `npx tsx examples/cli-login.ts`.
  */
@@ -72,7 +72,7 @@ const approve = (url: string) => Effect.asVoid(Effect.forkDaemon(Person.approve(
 const places: Readonly<Record<string, Partial<Surroundings.Facts>>> = {
   "at a desk": { display: true },
   "over SSH": { remote: "SSH_CONNECTION", display: false },
-  "on a build machine": { ci: "CI", terminal: false }
+  "as a service": { display: false, terminal: false }
 }
 
 const program = Effect.gen(function*() {

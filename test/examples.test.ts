@@ -37,7 +37,7 @@ const examples: Readonly<Record<string, Example>> = {
     tells: [
       "at a desk\n  a browser opens\n  I am alice",
       "over SSH\n  by a code: this is a remote session (SSH_CONNECTION)\n  I am alice",
-      "on a build machine\n  app: a login is needed and nobody can be asked: this is a build machine (CI)."
+      "as a service\n  app: a login is needed and nobody can be asked: there is no terminal, and no browser can open."
     ],
     secrets: []
   },

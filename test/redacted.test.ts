@@ -14,6 +14,7 @@ const places: Readonly<Record<string, readonly [count: number, reason: string]>>
   "internal/environment.ts": [1, "blanks around a configured secret are cut off"],
   "login/internal/browserFlow.ts": [2, "the query of a callback and a pasted line are read"],
   "manager/internal/clientRecord.ts": [1, "the stored record of a client is read"],
+  "manager/internal/resourceTrace.ts": [1, "a digest is read that names a grant without telling it"],
   "oauth/AuthorizationCode.ts": [2, "code verifier and state in the token request"],
   "oauth/CustomGrant.ts": [1, "secret fields in the token request"],
   "oauth/DeviceCode.ts": [2, "device code and code verifier in the token request"],

@@ -3,12 +3,13 @@
  * than several token lifetimes; then a restart of the app, an outage of the identity provider, and its return.
  *
  * `npm run demo` approves the login by script; `npm run demo -- --manual` lets you do it in a browser.
- * `npm run demo -- --browser` logs in with the authorization code in a headless Chromium, where one is installed.
+ * `npm run demo -- --browser` logs in with the authorization code in a headless Chromium. Where none is installed it says
+ * so and takes the script; `CHROMIUM` is its place where that is not Debian's.
  * `npm run demo -- --fleet 8` runs eight apps over one vault instead, which renew one login together.
  */
 import { Command, FileSystem } from "@effect/platform"
 import { NodeContext, NodeRuntime } from "@effect/platform-node"
-import { Clock, Console, Data, Deferred, Effect, Ref, Schedule, Stream } from "effect"
+import { Cause, Clock, Console, Data, Deferred, Effect, Ref, Schedule, Stream } from "effect"
 import { parseArgs } from "node:util"
 import * as Api from "./api.js"
 import * as Browser from "./browser.js"
@@ -62,17 +63,24 @@ const follow = (stage: Stage, name: string, event: Events.AppEvent) =>
     if (line !== undefined) yield* stage.say(`${name}: ${line}`)
     if (event._tag !== "Prompt") return
     if (manual) return yield* stage.say("open the address above in a browser on this machine")
-    yield* Effect.forkDaemon(Effect.orDie(browser ? inBrowser(stage, event.url) : byScript(stage, event.url)))
+    const person = browser ? inBrowser(stage, event.url) : byScript(stage, event.url)
+    yield* Effect.forkDaemon(
+      Effect.catchAllCause(person, (cause) => stage.say(`the person got nowhere: ${Cause.pretty(cause)}`))
+    )
   })
 
 const byScript = (stage: Stage, url: string) =>
   Effect.zipRight(stage.say("the person approves it by script"), Person.approve(url))
 
-/** A real browser, unless there is none; then the script does what one does. */
+/** A real browser, unless there is none; then it says so, and the script does what one does. */
 const inBrowser = (stage: Stage, url: string) =>
   Browser.approve(url).pipe(
     Effect.flatMap((page) => stage.say(`the person logged in with Chromium, which shows: ${page}`)),
-    Effect.catchTag("NoBrowser", () => byScript(stage, url))
+    Effect.catchTag("NoBrowser", ({ place }) =>
+      Effect.zipRight(
+        stage.say(`there is no Chromium at ${place}, so a script takes the place of the browser`),
+        byScript(stage, url)
+      ))
   )
 
 /** Waits until the counts say so, or fails with what did not happen. */

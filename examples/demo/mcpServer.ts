@@ -21,9 +21,8 @@ import { Effect } from "effect"
 import type { Scope } from "effect"
 import express from "express"
 import { randomUUID } from "node:crypto"
-import { createServer } from "node:http"
-import type { Server } from "node:http"
 import type { AddressInfo } from "node:net"
+import * as Loopback from "./loopback.js"
 
 export interface DemoServer {
   /** The address of the resource. */
@@ -34,7 +33,7 @@ export interface DemoServer {
   readonly clients: Map<string, OAuthClientInformationFull>
 }
 
-export const make: Effect.Effect<DemoServer, never, Scope.Scope> = Effect.map(listen(), (server) => {
+export const make: Effect.Effect<DemoServer, never, Scope.Scope> = Effect.map(Loopback.listen, (server) => {
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const url = new URL(`${origin}/mcp`)
   const seen: Array<string> = []
@@ -62,20 +61,6 @@ export const make: Effect.Effect<DemoServer, never, Scope.Scope> = Effect.map(li
   server.on("request", app)
   return { url: url.href, seen, clients }
 })
-
-function listen(): Effect.Effect<Server, never, Scope.Scope> {
-  return Effect.acquireRelease(
-    Effect.async<Server>((resume) => {
-      const server = createServer()
-      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-    }),
-    (server) =>
-      Effect.async<void>((resume) => {
-        server.closeAllConnections()
-        server.close(() => resume(Effect.void))
-      })
-  )
-}
 
 interface Grant {
   readonly clientId: string
@@ -147,7 +132,8 @@ const makeProvider = (clients: Map<string, OAuthClientInformationFull>): OAuthSe
   }
 }
 
-const answer = async (request: express.Request, response: express.Response): Promise<void> => {
+/** What the protocol answers to a request that is let in: there is one tool, `greet`. */
+export const answer = async (request: express.Request, response: express.Response): Promise<void> => {
   const server = new McpServer({ name: "demo", version: "1.0.0" })
   server.registerTool(
     "greet",

@@ -11,8 +11,11 @@ interface Step {
   readonly form?: URLSearchParams
 }
 
-/** Follows redirects and submits each form that it meets, until a page has none. */
-export const approve = (url: string): Effect.Effect<void, Lost> => {
+/** A person who follows a link, logs in and approves; the next link is opened in another browser. */
+export const approve = (url: string): Effect.Effect<void, Lost> => browser()(url)
+
+/** A browser that keeps its session: follows redirects and submits each form that it meets, until a page has none. */
+export const browser = (): (url: string) => Effect.Effect<void, Lost> => {
   const cookies = new Map<string, string>()
   const walk = (step: Step, left: number): Effect.Effect<void, Lost> =>
     left === 0
@@ -21,7 +24,7 @@ export const approve = (url: string): Effect.Effect<void, Lost> => {
         visit(step, cookies),
         (next) => next === undefined ? Effect.void : walk(next, left - 1)
       )
-  return walk({ url }, 20)
+  return (url) => walk({ url }, 20)
 }
 
 const visit = (step: Step, cookies: Map<string, string>): Effect.Effect<Step | undefined, Lost> =>
@@ -57,6 +60,7 @@ const fill = (page: string, url: string): Step | undefined => {
     const name = attribute(input, "name")
     if (name !== undefined) form.set(name, attribute(input, "value") ?? "alice")
   }
+  if (attributes.includes("op.logoutForm")) form.set("logout", "yes")
   return { url: new URL(action, url).href, form }
 }
 

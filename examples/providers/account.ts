@@ -1,20 +1,23 @@
 /**
  * Where the examples of this folder get their client from. With `GOOGLE_CLIENT_ID` (and `GOOGLE_CLIENT_SECRET`, if
- * the client has one) in the environment, `google.ts` logs you in at Google itself; without it, it talks to what is
- * recorded of Google, and nobody has to be there. The others have names of their own in the place of `GOOGLE`.
+ * the client has one) in the environment, `google.ts` logs you in at Google itself; without it, it talks to a record
+ * that was written from Google's documents, and nobody has to be there. The others have names of their own in the place
+ * of `GOOGLE`.
  */
 import { FetchHttpClient, HttpClient } from "@effect/platform"
 import { NodeRuntime, NodeTerminal } from "@effect/platform-node"
 import { Clock, Config, Console, Duration, Effect, Layer, Option, Queue, Redacted } from "effect"
-import type * as Grant from "effect-credentials/Grant"
 import * as BrowserLauncher from "effect-credentials/login/BrowserLauncher"
 import type { CallbackListener } from "effect-credentials/login/CallbackListener"
 import * as LoginPrompt from "effect-credentials/login/LoginPrompt"
 import * as NodeCallbackListener from "effect-credentials/login/NodeCallbackListener"
 import * as SystemBrowser from "effect-credentials/login/SystemBrowser"
 import * as TerminalPrompt from "effect-credentials/login/TerminalPrompt"
+import * as SignIn from "effect-credentials/manager/SignIn"
 import type * as Client from "effect-credentials/oauth/Client"
 import * as Provider from "effect-credentials/provider/Provider"
+import type * as Token from "effect-credentials/Token"
+import type { TokenError } from "effect-credentials/TokenError"
 import * as Replay from "../../test/provider/Replay.js"
 
 /** What a login needs of its surroundings. */
@@ -37,8 +40,9 @@ export const run = <E>(
       const client = Provider.client(provider, { id: id.value, secret })
       return yield* Effect.provide(program(client), RealLayer)
     }
-    yield* Console.log(`${name}_CLIENT_ID is not set: this is a record of ${provider.name}.`)
     const contract = impatient(Replay.read(provider.id))
+    yield* Console.log(`${name}_CLIENT_ID is not set: this is a record of ${provider.name}.`)
+    yield* Console.log(`It was written from ${contract.writtenFrom}.`)
     const replay = yield* Replay.make(contract)
     const recorded = contract.client.secret
     const client = Provider.client(provider, {
@@ -104,16 +108,30 @@ const impatient = (contract: Replay.Contract): Replay.Contract =>
     (name, value: unknown) => name === "interval" ? 1 : value
   ) as Replay.Contract
 
-/** What may be shown of a grant. */
-export const show = (what: string, { extra, refreshExpiresAt, refreshToken, token }: Grant.Grant) =>
+/** What each of the examples does once its login is set up. */
+export const session: Effect.Effect<void, TokenError, SignIn.SignIn> = Effect.gen(function*() {
+  const { baseUrl, login, logout, refresh } = yield* SignIn.SignIn
+  const tellAddress = Effect.flatMap(
+    baseUrl,
+    Option.match({
+      onNone: () => Effect.void,
+      onSome: (address) => Console.log(`  the API is at ${address}`)
+    })
+  )
+  yield* show("logged in", yield* login)
+  yield* tellAddress
+  yield* show("renewed", yield* refresh)
+  yield* tellAddress
+  yield* logout()
+  yield* Console.log("logged out")
+})
+
+/** What may be shown of a token. */
+export const show = (what: string, { expiresAt, type, value }: Token.Token) =>
   Effect.gen(function*() {
-    const now = yield* Clock.currentTimeMillis
-    const left = (until: number) =>
-      Number.isFinite(until)
-        ? `for ${Duration.format(Duration.minutes(Math.round((until - now) / 60_000)))}`
-        : "for ever"
-    yield* Console.log(`${what}: ${token.type} ${token.value}, good ${left(token.expiresAt)}`)
-    if (refreshToken === undefined) yield* Console.log("  no refresh token")
-    if (refreshExpiresAt !== undefined) yield* Console.log(`  refresh token good ${left(refreshExpiresAt)}`)
-    for (const [name, value] of Object.entries(extra)) yield* Console.log(`  ${name}: ${value}`)
+    const left = expiresAt - (yield* Clock.currentTimeMillis)
+    const good = Number.isFinite(left)
+      ? `for ${Duration.format(Duration.minutes(Math.round(left / 60_000)))}`
+      : "for ever"
+    yield* Console.log(`${what}: ${type} ${value}, good ${good}`)
   })

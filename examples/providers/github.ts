@@ -1,24 +1,35 @@
 /**
- * A login at GitHub with a code on another device, then a renewal. Needs no secret; enable the device flow in the
- * settings of your app. Run it with `npx tsx examples/providers/github.ts`; see `account.ts` for the client.
+ * A program that asks for a token of GitHub's, and so logs its person in with a code on another device where nobody is
+ * logged in yet. Needs no secret; enable the device flow in the settings of your app. Run it with
+ * `npx tsx examples/providers/github.ts`; see `account.ts` for the client.
  */
-import { Effect } from "effect"
+import { Console, Effect, Layer } from "effect"
 import * as DeviceLogin from "effect-credentials/login/DeviceLogin"
-import * as RefreshToken from "effect-credentials/oauth/RefreshToken"
+import * as OAuthSource from "effect-credentials/manager/OAuthSource"
 import * as GitHub from "effect-credentials/provider/GitHub"
 import * as Provider from "effect-credentials/provider/Provider"
+import * as TokenSource from "effect-credentials/TokenSource"
+import * as MemoryVault from "effect-credentials/vault/MemoryVault"
 import * as Account from "./account.js"
 
-Account.run(GitHub.provider, (client) =>
+/** An OAuth app's tokens never expire, and can't be renewed; those of a GitHub App are. */
+const program = Effect.gen(function*() {
+  const source = yield* TokenSource.TokenSource
+  yield* Account.show("logged in", yield* source.get)
+  yield* source.request({ refresh: true, interactive: false }).pipe(
+    Effect.flatMap((token) => Account.show("renewed", token)),
+    Effect.catchTag("ReauthRequired", (error) => Console.log(error.detail))
+  )
+})
+
+const { provider } = GitHub
+
+Account.run(provider, (client) =>
   Effect.gen(function*() {
-    const server = yield* Provider.server(GitHub.provider)
-    const { login } = yield* DeviceLogin.make(
-      Provider.device(GitHub.provider, { server, client, name: "GitHub" })
-    )
-    const grant = yield* login
-    yield* Account.show("logged in", grant)
-    // An OAuth app's tokens never expire; those of a GitHub App are renewed.
-    if (grant.refreshToken === undefined) return
-    const redeem = yield* RefreshToken.make(Provider.refresh(GitHub.provider, { server, client }))
-    yield* Account.show("renewed", yield* redeem(grant))
+    const server = yield* Provider.server(provider)
+    const options = { server, client, name: "GitHub" }
+    const login = DeviceLogin.layer(Provider.device(provider, options))
+    // `GitHub.provider` says that a refresh token works once: one whose answer is lost is not sent again.
+    const source = OAuthSource.layerInteractive(Provider.source(provider, options))
+    yield* Effect.provide(program, Layer.provide(source, [login, MemoryVault.layer]))
   }))

@@ -1,28 +1,27 @@
 /**
- * A login at Google in a browser of this machine, then a renewal and a logout that ends the grant. Register a client
- * of the kind "desktop app". Run it with `npx tsx examples/providers/google.ts`; see `account.ts` for the client.
+ * A login at Google in a browser of this machine, then a renewal and a logout that ends the grant at Google too.
+ * Register a client of the kind "desktop app". Run it with `npx tsx examples/providers/google.ts`; see `account.ts` for
+ * the client.
  */
-import { Console, Effect } from "effect"
+import { Effect, Layer } from "effect"
 import * as BrowserLogin from "effect-credentials/login/BrowserLogin"
-import * as RefreshToken from "effect-credentials/oauth/RefreshToken"
-import * as Revocation from "effect-credentials/oauth/Revocation"
+import * as SignIn from "effect-credentials/manager/SignIn"
 import * as Google from "effect-credentials/provider/Google"
 import * as Provider from "effect-credentials/provider/Provider"
+import * as MemoryVault from "effect-credentials/vault/MemoryVault"
 import * as Account from "./account.js"
 
-Account.run(Google.provider, (client) =>
+const { provider } = Google
+
+Account.run(provider, (client) =>
   Effect.gen(function*() {
-    const server = yield* Provider.server(Google.provider)
-    const { login } = yield* BrowserLogin.make({
-      ...Provider.browser(Google.provider, { server, client, name: "Google" }),
-      redirect: Google.provider.browser.redirect
+    const server = yield* Provider.server(provider)
+    const options = { server, client, name: "Google" }
+    const login = BrowserLogin.layer({
+      ...Provider.browser(provider, options),
+      redirect: provider.browser.redirect
     })
-    const grant = yield* login
-    yield* Account.show("logged in", grant)
-    const redeem = yield* RefreshToken.make(Provider.refresh(Google.provider, { server, client }))
-    const renewed = yield* redeem(grant)
-    yield* Account.show("renewed", renewed)
-    const { revoke } = yield* Revocation.make(Provider.revocation(Google.provider, { server, client }))
-    yield* revoke(renewed)
-    yield* Console.log("logged out: Google has taken the tokens back")
+    // Google's refresh tokens stay as they are, so that a renewal whose answer is lost can be repeated: `source` knows.
+    const signIn = SignIn.layer(Provider.source(provider, options))
+    yield* Effect.provide(Account.session, Layer.provide(signIn, [login, MemoryVault.layer]))
   }))

@@ -3,27 +3,25 @@
  * in like this is between you and OpenAI. Run it with `npx tsx examples/providers/openai.ts`; see `account.ts` for the
  * client.
  */
-import { Console, Effect } from "effect"
+import { Effect, Layer } from "effect"
 import * as BrowserLogin from "effect-credentials/login/BrowserLogin"
-import * as RefreshToken from "effect-credentials/oauth/RefreshToken"
-import * as Revocation from "effect-credentials/oauth/Revocation"
+import * as SignIn from "effect-credentials/manager/SignIn"
 import * as OpenAI from "effect-credentials/provider/OpenAI"
 import * as Provider from "effect-credentials/provider/Provider"
+import * as MemoryVault from "effect-credentials/vault/MemoryVault"
 import * as Account from "./account.js"
 
-Account.run(OpenAI.provider, (client) =>
+const { provider } = OpenAI
+
+Account.run(provider, (client) =>
   Effect.gen(function*() {
-    const server = yield* Provider.server(OpenAI.provider)
-    const { login } = yield* BrowserLogin.make({
-      ...Provider.browser(OpenAI.provider, { server, client, name: "OpenAI" }),
-      redirect: OpenAI.provider.browser.redirect
+    const server = yield* Provider.server(provider)
+    const options = { server, client, name: "OpenAI" }
+    const login = BrowserLogin.layer({
+      ...Provider.browser(provider, options),
+      redirect: provider.browser.redirect
     })
-    const grant = yield* login
-    yield* Account.show("logged in", grant)
-    const redeem = yield* RefreshToken.make(Provider.refresh(OpenAI.provider, { server, client }))
-    const renewed = yield* redeem(grant)
-    yield* Account.show("renewed", renewed)
-    const { revoke } = yield* Revocation.make(Provider.revocation(OpenAI.provider, { server, client }))
-    yield* revoke(renewed)
-    yield* Console.log("logged out: OpenAI has taken the tokens back")
+    // OpenAI's refresh tokens work once, so one whose answer is lost is never sent again: `source` knows.
+    const signIn = SignIn.layer(Provider.source(provider, options))
+    yield* Effect.provide(Account.session, Layer.provide(signIn, [login, MemoryVault.layer]))
   }))

@@ -1,8 +1,8 @@
 /**
- * A login at Qwen, kept in a vault: the program asks for its token and for the address of the API, which Qwen names
- * with each token. Run it with `npx tsx examples/providers/qwen.ts`; see `account.ts` for the client.
+ * A login at Qwen, kept in a vault. Qwen names the address of its API with each token, and the session below asks for
+ * it each time. Run it with `npx tsx examples/providers/qwen.ts`; see `account.ts` for the client.
  */
-import { Console, Effect, Layer, Option } from "effect"
+import { Effect, Layer } from "effect"
 import * as DeviceLogin from "effect-credentials/login/DeviceLogin"
 import * as SignIn from "effect-credentials/manager/SignIn"
 import * as Provider from "effect-credentials/provider/Provider"
@@ -10,28 +10,13 @@ import * as Qwen from "effect-credentials/provider/Qwen"
 import * as MemoryVault from "effect-credentials/vault/MemoryVault"
 import * as Account from "./account.js"
 
-const program = Effect.gen(function*() {
-  const { baseUrl, login, refresh, status } = yield* SignIn.SignIn
-  yield* login
-  yield* Console.log(`logged in: ${(yield* status).health}`)
-  yield* Console.log(`the API is at ${Option.getOrElse(yield* baseUrl, () => "its usual address")}`)
-  yield* Console.log(`renewed: token ${(yield* refresh).generation}`)
-  yield* Console.log(`the API is at ${Option.getOrElse(yield* baseUrl, () => "its usual address")}`)
-})
+const { provider } = Qwen
 
-Account.run(
-  Qwen.provider,
-  (client) =>
-    Effect.flatMap(Provider.server(Qwen.provider), (server) =>
-      Effect.provide(
-        program,
-        SignIn.layer({
-          name: "Qwen",
-          refresh: Provider.refresh(Qwen.provider, { server, client }),
-          graceWindow: Qwen.provider.renewal.graceWindow
-        }).pipe(
-          Layer.provide(DeviceLogin.layer(Provider.device(Qwen.provider, { server, client, name: "Qwen" }))),
-          Layer.provide(MemoryVault.layer)
-        )
-      ))
-)
+Account.run(provider, (client) =>
+  Effect.gen(function*() {
+    const server = yield* Provider.server(provider)
+    const options = { server, client, name: "Qwen" }
+    const login = DeviceLogin.layer(Provider.device(provider, options))
+    const signIn = SignIn.layer(Provider.source(provider, options))
+    yield* Effect.provide(Account.session, Layer.provide(signIn, [login, MemoryVault.layer]))
+  }))

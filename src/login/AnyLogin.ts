@@ -31,7 +31,7 @@ import * as Surrounding from "./Surroundings.js"
 export interface Choice {
   /**
    * The way to take, whatever the place is like, such as a person has asked for by a flag. Default: what the
-   * variable `EFFECT_CREDENTIALS_LOGIN` says, else as the place allows.
+   * variable `EFFECT_CREDENTIALS_LOGIN` says (`browser`, `device` or `none`), else as the place allows.
    */
   readonly way?: Surrounding.Way | undefined
   /** The name that errors show. Default: that of the browser login, else of the device login. */
@@ -61,7 +61,7 @@ export interface Logins extends Choice {
 }
 
 /** What the choice itself asks. */
-type Asks = Surroundings | BrowserLauncher | LoginPrompt.LoginPrompt
+type Asks = Surroundings | BrowserLauncher
 
 /**
  * `fromLogins` of a browser login and a device login that are made here. The browser is launched only where the place
@@ -89,15 +89,15 @@ const absent: Effect.Effect<undefined> = Effect.sync(() => undefined)
 /**
  * A login by the way that works. For each login, in this order:
  *
- * 1. The way that is asked for. One that the program does not have is `Misconfigured`; `none` is
- *    `TokenUnavailable`.
- * 2. Where nobody can be asked (a build machine, no terminal): `TokenUnavailable`, at once.
+ * 1. The way that is asked for. One that the program does not have, or a variable that names none, is
+ *    `Misconfigured`; `none` is `TokenUnavailable`.
+ * 2. Where nobody would see it (no terminal, no browser that can open, no log of a build): `TokenUnavailable`, at once.
  * 3. A browser of this machine, where one can open.
  * 4. The device login. Where the server turns out to have none, a browser of any machine as in 5.
  * 5. A browser of any machine, from which the address that it ends at is pasted, where something can be pasted.
  * 6. `TokenUnavailable`, at once.
  *
- * The person is told which way was taken and why, unless it is 3. A browser that can't be launched after all does not
+ * Where the program has both logins, the person is told why it is 4 or 5. A browser that can't be launched after all does not
  * change the choice: its login shows the address.
  *
  * @since 0.1.0
@@ -154,8 +154,9 @@ const choose = (self: Self, { noBrowser, noPerson, wanted }: Surrounding.Place):
   return self.device === undefined ? byPaste(self, why) : byDevice(self, self.device, why)
 }
 
-const asked = (self: Self, way: Surrounding.Way): Attempt => {
-  if (way === "none") return Effect.fail(nobody(self.source, "logins are turned off"))
+const asked = (self: Self, way: Surrounding.Wanted): Attempt => {
+  if (way === "misspelt") return Effect.fail(misspelt(self.source))
+  if (way === "none") return Effect.fail(turnedOff(self.source))
   return self[way]?.login ?? Effect.fail(notThere(self.source, way))
 }
 
@@ -169,6 +170,7 @@ const byDevice = (self: Self, device: Login.Service, why: string): Attempt => {
   return Effect.if(self.offersDevice, { onTrue: () => attempt, onFalse: () => instead })
 }
 
+/** As it says before anybody is asked. */
 const isUnsupported = (error: TokenError): boolean =>
   error._tag === "Misconfigured" && error.reason === "UnsupportedGrant"
 
@@ -194,6 +196,16 @@ const nobody = (source: string, why: string): TokenUnavailable =>
     tiers: []
   })
 
+const turnedOff = (source: string): TokenUnavailable =>
+  new TokenUnavailable({
+    source,
+    reason: "LoginRequired",
+    detail: "a login is needed, and logins are turned off",
+    hint:
+      "Turn them on, which an option of this program or EFFECT_CREDENTIALS_LOGIN does, or give it a credential of its own.",
+    tiers: []
+  })
+
 const nowhere = (source: string, why: string): TokenUnavailable =>
   new TokenUnavailable({
     source,
@@ -209,6 +221,15 @@ const notThere = (source: string, way: "browser" | "device"): Misconfigured =>
     reason: "InvalidOption",
     detail: `the ${way} login was asked for, and this program has none`,
     hint: "Take the other way, or leave the choice to the program."
+  })
+
+/** What the variable holds is not shown: it may be anything. */
+const misspelt = (source: string): Misconfigured =>
+  new Misconfigured({
+    source,
+    reason: "InvalidOption",
+    detail: "EFFECT_CREDENTIALS_LOGIN holds none of the ways to log in",
+    hint: "Set it to browser, device or none, or to nothing, which leaves the choice to the program."
   })
 
 /**

@@ -110,8 +110,8 @@ export interface BrowserLogin {
 }
 
 /**
- * A login for one client, shown through the `LoginPrompt` in the context. Fails when the client's secret or key can't
- * be used, or an option of the redirect or of the pages.
+ * A login for one client, shown through the `LoginPrompt` in the context, on the console where none is given. Fails when
+ * the client's secret or key can't be used, or an option of the redirect or of the pages.
  *
  * @since 0.1.0
  * @category constructors
@@ -121,7 +121,7 @@ export const make: (
 ) => Effect.Effect<
   BrowserLogin,
   Misconfigured,
-  HttpClient.HttpClient | LoginPrompt.LoginPrompt | BrowserLauncher.BrowserLauncher | Listener
+  HttpClient.HttpClient | BrowserLauncher.BrowserLauncher | Listener
 > = Effect.fnUntraced(function*(options) {
   const code = yield* AuthorizationCode.make(options)
   const source = code.name
@@ -157,7 +157,7 @@ export const layer = (
 ): Layer.Layer<
   Login,
   Misconfigured,
-  HttpClient.HttpClient | LoginPrompt.LoginPrompt | BrowserLauncher.BrowserLauncher | Listener
+  HttpClient.HttpClient | BrowserLauncher.BrowserLauncher | Listener
 > => Layer.effect(Login, make(options))
 
 const nothingToReadFrom = (source: string): Misconfigured =>

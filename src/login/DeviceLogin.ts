@@ -43,15 +43,15 @@ export interface DeviceLogin {
 }
 
 /**
- * A login for one client, shown through the `LoginPrompt` in the context. Fails when the client's secret or
- * key can't be used.
+ * A login for one client, shown through the `LoginPrompt` in the context, on the console where none is given. Fails when
+ * the client's secret or key can't be used.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (
   options: Options
-): Effect.Effect<DeviceLogin, Misconfigured, HttpClient.HttpClient | LoginPrompt.LoginPrompt> =>
+): Effect.Effect<DeviceLogin, Misconfigured, HttpClient.HttpClient> =>
   Effect.zipWith(DeviceCode.make(options), LoginPrompt.LoginPrompt, (device, prompt) => {
     const limit = Duration.decode(options.loginTimeLimit ?? Duration.minutes(15))
     const source = device.name
@@ -70,8 +70,7 @@ export const make = (
  */
 export const layer = (
   options: Options
-): Layer.Layer<Login, Misconfigured, HttpClient.HttpClient | LoginPrompt.LoginPrompt> =>
-  Layer.effect(Login, make(options))
+): Layer.Layer<Login, Misconfigured, HttpClient.HttpClient> => Layer.effect(Login, make(options))
 
 /**
  * Starts the login and tells the person. From here on the time limit is the end of the authorization: polling
@@ -84,7 +83,7 @@ const begin = (
 ): Effect.Effect<DeviceCode.Authorization, TokenEndpoint.GrantError> =>
   Effect.zipWith(
     Clock.currentTimeMillis,
-    device.authorize,
+    device.start((event) => tell(prompt, device.name, event)),
     (start, authorization): DeviceCode.Authorization => ({
       ...authorization,
       expiresAt: Math.min(authorization.expiresAt, start + Duration.toMillis(limit))

@@ -8,10 +8,12 @@ import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Redacted from "effect/Redacted"
+import * as Ref from "effect/Ref"
 
 /**
  * What the person is asked to do.
@@ -101,12 +103,14 @@ export interface Options extends Pick<Service, "progress" | "show"> {
 }
 
 /**
- * The service that logins ask for.
+ * The prompt of the program. Where none is given, it is that of `layerConsole`.
  *
  * @since 0.1.0
  * @category tags
  */
-export class LoginPrompt extends Context.Tag("effect-credentials/LoginPrompt")<LoginPrompt, Service>() {}
+export class LoginPrompt extends Context.Reference<LoginPrompt>()("effect-credentials/LoginPrompt", {
+  defaultValue: (): Service => onConsole()
+}) {}
 
 /**
  * A prompt from what it does.
@@ -133,21 +137,58 @@ export const layerSilent: Layer.Layer<LoginPrompt> = Layer.succeed(
 )
 
 /**
- * Plain text on Effect's `Console`: the prompt, and how it ended. Progress in between is not written.
+ * Plain lines on the error output of Effect's `Console`, so that the person sees them wherever the program's own output
+ * goes: the prompt, how it ended, and in between how it goes, at most every 30 seconds. Nothing can be pasted.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerConsole: Layer.Layer<LoginPrompt> = Layer.succeed(
-  LoginPrompt,
-  make({
-    show: (prompt) => Effect.flatMap(Clock.currentTimeMillis, (now) => Console.log(render(prompt, now))),
-    progress: (progress) => {
-      const line = renderProgress(progress)
-      return line === undefined ? Effect.void : Console.log(line)
-    }
+export const layerConsole: Layer.Layer<LoginPrompt> = Layer.sync(LoginPrompt, () => onConsole())
+
+/** What a prompt on the console has told so far of a login that runs, by its name. */
+type Told = HashMap.HashMap<string, { readonly at: number; readonly expiresAt: number }>
+
+const onConsole = (): Service => {
+  const told: Ref.Ref<Told> = Ref.unsafeMake(HashMap.empty())
+  return make({
+    show: (prompt) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.zipRight(
+          Ref.update(told, HashMap.set(prompt.source, { at: now, expiresAt: prompt.expiresAt })),
+          Console.error(render(prompt, now))
+        )),
+    progress: (progress) =>
+      Effect.flatMap(
+        Effect.flatMap(Clock.currentTimeMillis, (now) => Ref.modify(told, news(progress, now))),
+        (line) => line === undefined ? Effect.void : Console.error(line)
+      )
   })
-)
+}
+
+/** How often a line says that nothing has happened. */
+const quiet = 30_000
+
+/** The line to write, if there is one, and what has been told then. */
+const news = (progress: Progress, now: number) => (told: Told): [string | undefined, Told] => {
+  const { source } = progress
+  const last = HashMap.get(told, source)
+  switch (progress._tag) {
+    case "Waiting":
+    case "Trouble":
+      return Option.match(last, {
+        onSome: ({ at, expiresAt }) =>
+          now - at < quiet
+            ? [undefined, told]
+            : [renderWait(progress, { now, expiresAt }), HashMap.set(told, source, { at: now, expiresAt })],
+        onNone: () => [undefined, told]
+      })
+    case "Chosen":
+    case "Rejected":
+      return [renderProgress(progress), told]
+    default:
+      return [renderProgress(progress), HashMap.remove(told, source)]
+  }
+}
 
 /**
  * Everything goes into a queue, for tests and for programs with a screen of their own.
@@ -222,6 +263,24 @@ export const renderProgress = (progress: Progress): string | undefined => {
   }
 }
 
+/**
+ * What is waited for as a line of plain text, as of the instant `now`; `expiresAt` is that of the prompt.
+ *
+ * @since 0.1.0
+ * @category rendering
+ */
+export const renderWait = (
+  progress: Progress & { readonly _tag: "Waiting" | "Trouble" },
+  { expiresAt, now }: { readonly expiresAt: number; readonly now: number }
+): string => {
+  const what = progress._tag === "Waiting"
+    ? "waiting for your approval"
+    : `the server can't be asked just now (${printable(progress.reason, 40)})`
+  const left = Number.isFinite(expiresAt) ? [`${remaining(expiresAt - now)} left`] : []
+  const next = Number.isFinite(progress.nextAt) ? [`next look in ${remaining(progress.nextAt - now)}`] : []
+  return `${printable(progress.source, 100)}: ${[what, ...left, ...next].join(", ")}.`
+}
+
 const ways = {
   Browser: "the login is done in a browser of any machine",
   Device: "the login is done with a code on any device"
@@ -240,6 +299,9 @@ const minutes = (millis: number): string => {
   const count = Math.max(0, Math.round(millis / 60_000))
   return count === 1 ? "1 minute" : `${count} minutes`
 }
+
+const remaining = (millis: number): string =>
+  millis >= 60_000 ? minutes(millis) : `${Math.max(0, Math.ceil(millis / 1000))} s`
 
 /**
  * Text from outside made fit for a terminal: without control characters, without marks that turn the

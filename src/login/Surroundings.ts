@@ -40,8 +40,8 @@ export interface Facts {
   readonly browserCommand: boolean
   /** Whether it runs as the superuser, as whom browsers refuse to run. */
   readonly root: boolean
-  /** What the person wants, by the variable `EFFECT_CREDENTIALS_LOGIN`. */
-  readonly wanted: Way | undefined
+  /** What the person wants, by the variable `EFFECT_CREDENTIALS_LOGIN`; nothing where it is not set or blank. */
+  readonly wanted: Wanted | undefined
 }
 
 /**
@@ -53,6 +53,14 @@ export interface Facts {
 export type Way = "browser" | "device" | "none"
 
 /**
+ * What a person can want: a way to log in, or something that is no way, so that a login has to say so.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Wanted = Way | "misspelt"
+
+/**
  * What follows from the facts. Each reason is one clause.
  *
  * @since 0.1.0
@@ -61,10 +69,10 @@ export type Way = "browser" | "device" | "none"
 export interface Place {
   /** Why no browser can open here. */
   readonly noBrowser: Option.Option<string>
-  /** Why nobody can be asked here. */
+  /** Why nobody can be asked here: whatever was shown, nobody would see it. */
   readonly noPerson: Option.Option<string>
   /** What the person wants, whatever the place is like. */
-  readonly wanted: Option.Option<Way>
+  readonly wanted: Option.Option<Wanted>
 }
 
 /**
@@ -98,10 +106,11 @@ export const decide = (facts: Facts): Place => ({
   wanted: Option.fromNullable(facts.wanted)
 })
 
-const whyNoPerson = ({ ci, terminal }: Facts): string | undefined => {
-  if (ci !== undefined) return `this is a build machine (${ci})`
-  return terminal ? undefined : "there is no terminal"
-}
+/** Whoever waits for a build sees its log, and a browser shows itself. */
+const whyNoPerson = (facts: Facts): string | undefined =>
+  facts.terminal || facts.ci !== undefined || whyNoBrowser(facts) === undefined
+    ? undefined
+    : "there is no terminal, and no browser can open"
 
 const whyNoBrowser = (facts: Facts): string | undefined => {
   if (facts.ci !== undefined) return `this is a build machine (${facts.ci})`
@@ -135,11 +144,14 @@ export const facts: Effect.Effect<Facts, never, Terminal.Terminal> = Effect.map(
     display: isSet("DISPLAY") || isSet("WAYLAND_DISPLAY"),
     browserCommand: isGraphical(variable("BROWSER")),
     root: variable("USER") === "root" || variable("HOME") === "/root" || isSet("SUDO_UID"),
-    wanted: ways.find((way) => way === variable("EFFECT_CREDENTIALS_LOGIN").toLowerCase())
+    wanted: wantedBy(variable("EFFECT_CREDENTIALS_LOGIN").toLowerCase())
   }
 })
 
 const ways: ReadonlyArray<Way> = ["browser", "device", "none"]
+
+const wantedBy = (text: string): Wanted | undefined =>
+  text === "" ? undefined : ways.find((way) => way === text) ?? "misspelt"
 
 /** `CI=false` is how some say that it is none. */
 const isOn = (text: string): boolean => text !== "" && !/^(?:0|false|no|off)$/i.test(text)

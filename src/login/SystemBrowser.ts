@@ -3,7 +3,7 @@
  *
  * On Linux that runs the script `xdg-open`, which obeys the variable `BROWSER`; on macOS `open`; on Windows, and from
  * within WSL, PowerShell. The address is in the arguments of that program for a moment, where other users of the
- * machine may see it: it has no secret but the state in it.
+ * machine may see it: it has no secrets but the state and the nonce in it, which end with the login.
  *
  * @since 0.1.0
  */

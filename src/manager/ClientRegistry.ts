@@ -18,6 +18,7 @@ import type { TransientFailure } from "../TokenError.js"
 import { Misconfigured } from "../TokenError.js"
 import * as Vault from "../vault/Vault.js"
 import * as Store from "./internal/clientStore.js"
+import * as Turn from "./internal/turns.js"
 
 /**
  * What `make` takes: what the program can be, in the order in which it is tried.
@@ -33,7 +34,11 @@ export interface Options extends Limits {
    * that know such documents.
    */
   readonly documentUrl?: string | undefined
-  /** What the program says about itself where it registers itself. Default: it doesn't. */
+  /**
+   * What the program says about itself where it registers itself. Default: it doesn't. A program that logs in by code
+   * on another device too names that grant beside the others in `grantTypes`; it is left out where the server has no
+   * such logins, since some then refuse the whole.
+   */
   readonly metadata?: Registration.ClientMetadata | undefined
   /** What is shown to a server that registers not everybody, by issuer. */
   readonly initialAccessTokens?: Readonly<Record<string, Redacted.Redacted<string>>> | undefined
@@ -66,7 +71,8 @@ export type RegistryError = TransientFailure | Misconfigured
 
 /**
  * The clients of this program. Safe for any number of concurrent callers, here and in other processes over the
- * same vault: of several that register at once, one is kept and all use it.
+ * same vault: of several that register at once, one is kept and all use it. Who waited for an attempt that failed
+ * fails with it.
  *
  * @since 0.1.0
  * @category models
@@ -97,22 +103,36 @@ export const make = (
   const { documentUrl } = options
   if (documentUrl !== undefined && !Registration.isDocumentUrl(documentUrl)) return Effect.fail(unfitDocument)
   return Effect.map(
-    Effect.all([Vault.Vault, Effect.context<HttpClient.HttpClient>(), Effect.makeSemaphore(1)]),
-    ([vault, context, semaphore]) => {
+    Effect.all([Vault.Vault, Effect.context<HttpClient.HttpClient>()]),
+    ([vault, context]) => {
       const store = Store.make({
         vault,
         redirectUris: options.metadata?.redirectUris ?? [],
         privateKey: options.privateKey
       })
       const register = (server: AuthorizationServer) => Effect.provide(registerAt(options, server), context)
-      const inTurn = semaphore.withPermits(1)
+      const turns: Turns = new Map()
       return {
-        resolve: (server) => inTurn(resolve(options, store, server, register(server))),
-        renew: (server, refused) => inTurn(renew(store, server, refused, register(server))),
+        resolve: (server) =>
+          turnAt(turns, server).resolving(resolve(options, store, server, register(server))),
+        renew: (server, refused) =>
+          turnAt(turns, server).renewing(renew(store, server, refused, register(server))),
         forget: (issuer) => store.forget(issuer)
       }
     }
   )
+}
+
+/** By issuer: one that answers nobody keeps nobody from another one. */
+type Turns = Map<string, Record<"resolving" | "renewing", Turn.Join<RegistryError>>>
+
+const turnAt = (turns: Turns, { issuer }: AuthorizationServer) => {
+  const known = turns.get(issuer)
+  if (known !== undefined) return known
+  const lock = Effect.unsafeMakeSemaphore(1)
+  const made = { resolving: Turn.make<RegistryError>(lock), renewing: Turn.make<RegistryError>(lock) }
+  turns.set(issuer, made)
+  return made
 }
 
 type Register = Effect.Effect<Registration.RegisteredClient, RegistryError>
@@ -121,14 +141,34 @@ const registerAt = (
   options: Options,
   server: AuthorizationServer
 ): Effect.Effect<Registration.RegisteredClient, RegistryError, HttpClient.HttpClient> =>
-  options.metadata === undefined ? Effect.fail(nobody(server.issuer)) : Registration.register({
-    server,
-    metadata: options.metadata,
-    initialAccessToken: own(options.initialAccessTokens, server.issuer),
-    privateKey: options.privateKey,
-    requestTimeLimit: options.requestTimeLimit,
-    maxResponseBytes: options.maxResponseBytes
-  })
+  options.metadata === undefined
+    ? Effect.fail(nobody(server.issuer))
+    : Effect.flatMap(fitting(options.metadata, server), (metadata) =>
+      Registration.register({
+        server,
+        metadata,
+        initialAccessToken: own(options.initialAccessTokens, server.issuer),
+        privateKey: options.privateKey,
+        requestTimeLimit: options.requestTimeLimit,
+        maxResponseBytes: options.maxResponseBytes
+      }))
+
+/** Without the device grant (RFC 8628 §3.4) where the server has no endpoint for it. */
+const fitting = (
+  metadata: Registration.ClientMetadata,
+  server: AuthorizationServer
+): Effect.Effect<Registration.ClientMetadata, RegistryError> => {
+  const others = metadata.grantTypes?.filter((grant) => grant !== deviceCode) ?? []
+  return others.length === 0 || others.length === metadata.grantTypes?.length
+    ? Effect.succeed(metadata)
+    : Effect.map(
+      server.metadata,
+      ({ device_authorization_endpoint: endpoint }) =>
+        endpoint === undefined ? { ...metadata, grantTypes: others } : metadata
+    )
+}
+
+const deviceCode = "urn:ietf:params:oauth:grant-type:device_code"
 
 const own = <A>(record: Readonly<Record<string, A>> | undefined, name: string): A | undefined =>
   record !== undefined && Object.hasOwn(record, name) ? record[name] : undefined

@@ -6,6 +6,10 @@
  * All that is kept is bound to the issuer, and a grant to its client too: a resource that moves to another issuer gets
  * a new client and a new login, and neither a secret nor a grant of the old one is sent there.
  *
+ * A resource elsewhere, and the server that it names, can't name an address of this machine or its network. That is
+ * judged by the host as it is written: a public name that leads to a local address is not noticed. Where that matters,
+ * name the servers by `trust`, or give an `HttpClient` that refuses such addresses when it connects.
+ *
  * @example
  * ```ts
  * import * as HttpClient from "@effect/platform/HttpClient"
@@ -15,8 +19,8 @@
  *
  * const url = "https://api.example.com/mcp"
  *
- * // Over a vault and an HttpClient, and with what a login in the browser needs: `SystemBrowser.layer`,
- * // `NodeCallbackListener.layer` and `LoginPrompt.layerConsole`.
+ * // Over a vault and an HttpClient, and with what a login in the browser needs: `SystemBrowser.layer` and
+ * // `NodeCallbackListener.layer`, and the `LoginPrompt` of your choice.
  * const AccessLayer = ResourceAccess.layer({
  *   url,
  *   client: { metadata: { name: "My program", redirectUris: ["http://127.0.0.1/callback"] } },
@@ -35,6 +39,32 @@
  * const runnable = Effect.provide(program, AccessLayer)
  * ```
  *
+ * @example
+ * ```ts
+ * import * as AnyLogin from "effect-credentials/login/AnyLogin"
+ * import * as ResourceAccess from "effect-credentials/manager/ResourceAccess"
+ *
+ * // A browser where one can open, a code on another device where not. For the second the server needs a
+ * // `device_authorization_endpoint` and the client the grant, which a program that registers itself names in
+ * // `grantTypes`. Where the server has none, the person pastes the address at which a browser elsewhere ended. Needs
+ * // `Surroundings.layer` beside what the browser needs.
+ * const AccessLayer = ResourceAccess.layer({
+ *   url: "https://api.example.com/mcp",
+ *   client: {
+ *     metadata: {
+ *       name: "My program",
+ *       redirectUris: ["http://127.0.0.1/callback"],
+ *       grantTypes: [
+ *         "authorization_code",
+ *         "refresh_token",
+ *         "urn:ietf:params:oauth:grant-type:device_code"
+ *       ]
+ *     }
+ *   },
+ *   login: (options) => AnyLogin.make({ browser: options, device: options })
+ * })
+ * ```
+ *
  * @since 0.1.0
  */
 import * as HttpClient from "@effect/platform/HttpClient"
@@ -46,7 +76,6 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as HttpAuth from "../http/HttpAuth.js"
 import * as StepUp from "../http/StepUp.js"
-import * as LoginGate from "../LoginGate.js"
 import * as RefreshScheduler from "../RefreshScheduler.js"
 import type * as Token from "../Token.js"
 import { TokenUnavailable } from "../TokenError.js"
@@ -56,7 +85,8 @@ import * as TokenStatus from "../TokenStatus.js"
 import type * as Vault from "../vault/Vault.js"
 import * as ClientRegistry from "./ClientRegistry.js"
 import * as Keeper from "./internal/resourceKeeper.js"
-import * as Session from "./internal/resourceSession.js"
+import * as Logins from "./internal/resourceLogin.js"
+import type * as Session from "./internal/resourceSession.js"
 import * as Steps from "./internal/resourceStepUp.js"
 import type { Found, Options } from "./ResourceSettings.js"
 import type * as SignIn from "./SignIn.js"
@@ -90,7 +120,11 @@ export interface Service {
     scopes: ReadonlyArray<string>,
     refused?: Token.Token
   ) => Effect.Effect<Token.Token, TokenError>
-  /** Ends the login; see `SignIn.Service`. Whose login it is has to be found out before, if nothing was used yet. */
+  /**
+   * Ends the login; see `SignIn.Service`. Where nothing was used yet, the grant that the vault has is found without the
+   * network; at which server it is to be revoked has to be found out. Where that fails, the grant is removed, and then
+   * the failure is given. With `revoke: false` nobody is asked.
+   */
   readonly logout: SignIn.Service["logout"]
   /** What is known of the resource, found out now if it wasn't. */
   readonly found: Effect.Effect<Found, TransientFailure | Misconfigured>
@@ -122,12 +156,15 @@ export const make: <R = never>(
 > = Effect.fnUntraced(function*<R>(options: Options<R>) {
   const name = options.name ?? (URL.canParse(options.url) ? new URL(options.url).host : "resource")
   const keeper = yield* Keeper.make(options, name, yield* ClientRegistry.make(options.client))
-  const gate = yield* LoginGate.make
   const stepUp = yield* Steps.make({ name, most: options.maxStepUps ?? 3, current: keeper.current })
   const mayAsk = options.login !== undefined
-  const login = (session: Session.Session) =>
-    Effect.zipRight(keeper.logins.reset, gate.explicit({ source: name })(logIn(keeper, session)))
-  const automatic = (session: Session.Session) => gate.automatic({ source: name })(logIn(keeper, session))
+  const automatic = (session: Session.Session, wish?: Steps.Wish) =>
+    Logins.wishing(logIn(keeper, session), { ...wish, kind: "automatic" })
+  const login = (session: Session.Session, wish?: Steps.Wish) =>
+    Effect.zipRight(
+      keeper.logins.reset,
+      Logins.wishing(logIn(keeper, session), { ...wish, kind: "explicit" })
+    )
   const source = sourceOf({ name, keeper, mayAsk })
   const obtain = (scopes: ReadonlyArray<string>, refused: Token.Token) =>
     options.interactive === true && mayAsk
@@ -139,9 +176,9 @@ export const make: <R = never>(
   return {
     source,
     http: middleware(options, keeper, source, obtain),
-    login: Effect.flatMap(keeper.current, login),
+    login: Effect.flatMap(keeper.current, (session) => login(session)),
     stepUp: (scopes, refused) => stepUp({ scopes, refused, login }),
-    logout: (how) => Effect.flatMap(keeper.current, ({ signIn }) => signIn.logout(how)),
+    logout: (how) => logOut(keeper, how),
     found: Effect.map(keeper.current, ({ found }) => found)
   }
 })
@@ -198,20 +235,36 @@ const needsLogin = ({ _tag, reason }: TokenError): boolean =>
 
 /** Whether the server has forgotten a client that registered itself. */
 const isForgotten = ({ found }: Session.Session, error: TokenError): boolean =>
-  found.client._tag === "Registered" && Session.isInvalidClient(error)
+  found.client._tag === "Registered" && Logins.isInvalidClient(error)
 
 const logIn = (keeper: Keeper.Keeper, session: Session.Session): Effect.Effect<Token.Token, TokenError> =>
   Effect.catchIf(
     session.signIn.login,
     (error) => isForgotten(session, error),
-    () => {
-      const { scopes } = session
-      return Effect.flatMap(keeper.renewed(session), (next) => {
-        if (next.found.server.issuer === session.found.server.issuer) next.scopes = scopes
-        return next.signIn.login
-      })
-    }
+    () => Effect.flatMap(keeper.renewed(session), (next) => next.signIn.login)
   )
+
+/** What was written down at the last login is removed in any case: the resource may have moved on since. */
+const logOut = (keeper: Keeper.Keeper, how?: SignIn.LogoutOptions): Effect.Effect<void, TokenError> =>
+  Effect.suspend(() => {
+    const held = keeper.peek()
+    if (held !== undefined) return held.signIn.logout(how)
+    const current = Effect.flatMap(keeper.current, ({ signIn }) => signIn.logout(how))
+    return Effect.flatMap(
+      keeper.traced,
+      Option.match({
+        onNone: () => current,
+        onSome: ({ forget, isStored }) => {
+          if (!isStored) return Effect.void
+          return how?.revoke === false ?
+            forget :
+            Effect.uninterruptibleMask((restore) =>
+              Effect.flatMap(Effect.exit(restore(current)), (exit) => Effect.zipRight(forget, exit))
+            )
+        }
+      })
+    )
+  })
 
 const middleware = <R>(
   { interactive, url }: Options<R>,

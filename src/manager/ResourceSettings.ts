@@ -48,8 +48,10 @@ export interface Options<R = never>
   /** Which client this program is, or how it becomes one. */
   readonly client: ClientRegistry.Options
   /**
-   * How a person logs in: `BrowserLogin.make`, `DeviceLogin.make`, or what suits these options. Default: nobody can be
-   * asked, and where a login is needed the error says so.
+   * How a person logs in: `BrowserLogin.make`, `DeviceLogin.make`, or what suits these options, such as
+   * `(options) => AnyLogin.make({ browser: options, device: options })` for the way that works. A login by code needs a
+   * server with a `device_authorization_endpoint`, and a client that may do it: see `ClientRegistry.Options`. Default:
+   * nobody can be asked, and where a login is needed the error says so.
    */
   readonly login?: ((options: LoginOptions) => Effect.Effect<Login.Service, Misconfigured, R>) | undefined
   /**
@@ -59,14 +61,20 @@ export interface Options<R = never>
   readonly interactive?: boolean | undefined
   /** The scopes to ask for. Default: those of the resource's challenge, else those of its metadata, else none. */
   readonly scopes?: ReadonlyArray<string> | undefined
-  /** See `AuthorizationCode.Options`. Default: where some scopes are asked for and the server lists it. */
+  /**
+   * See `AuthorizationCode.Options`. Default: where some scopes are asked for and the server lists it, and then with
+   * consent, as the official client of the Model Context Protocol has it.
+   */
   readonly offlineAccess?: boolean | undefined
   /**
    * Whether logins and renewals name the resource (RFC 8707), for a server that refuses that. Default: they do, unless
    * the resource has no metadata.
    */
   readonly sendResource?: boolean | ((issuer: string) => boolean) | undefined
-  /** Whether this authorization server may be used. Default: any may that the resource names. */
+  /**
+   * Whether this authorization server may be used. Default: any may that the resource names, but that one elsewhere may
+   * not be at an address of this machine or its network, as far as its host's name alone tells.
+   */
   readonly trust?: ((issuer: string) => boolean) | undefined
   /** Of several authorization servers those to try, in order. Default: all of them, as the resource lists them. */
   readonly choose?: ((issuers: ReadonlyArray<string>) => ReadonlyArray<string>) | undefined

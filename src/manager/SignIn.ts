@@ -15,9 +15,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Grant from "../Grant.js"
 import { Login } from "../login/Login.js"
+import type { Claims } from "../oauth/Claims.js"
+import * as EndSession from "../oauth/EndSession.js"
+import * as IdToken from "../oauth/IdToken.js"
 import type * as RefreshToken from "../oauth/RefreshToken.js"
 import * as Revocation from "../oauth/Revocation.js"
 import * as RefreshScheduler from "../RefreshScheduler.js"
@@ -56,6 +60,15 @@ export interface LogoutOptions {
    * for as long as `deadline`; interrupting the logout interrupts it, and the grant is removed all the same.
    */
   readonly revoke?: boolean | ((grant: Grant.Grant) => Effect.Effect<void, TokenError>) | undefined
+  /**
+   * Sends the browser in which the person logged in to this address, which ends their session at the server too
+   * (OpenID Connect RP-Initiated Logout 1.0): by `BrowserLauncher.open`, say, and tells the person where that fails.
+   * Default: the session lives on, and the next login in that browser may ask nothing. It runs when the grant was
+   * removed, for as long as `deadline`, where somebody was logged in and the server offers it. The address holds the ID
+   * token, if that is of this issuer and for this client, by which most servers know the session without asking; unwrap
+   * it only to open it.
+   */
+  readonly browser?: ((address: Redacted.Redacted<string>) => Effect.Effect<void>) | undefined
 }
 
 /**
@@ -86,11 +99,27 @@ export interface Service {
   readonly refresh: Effect.Effect<Token.Token, TokenError>
   /**
    * Revokes the grant, and then removes it whether that succeeds or not; nobody is given its token any more.
-   * What revoking failed with is given after the removal. Where another process renews the grant meanwhile, the
-   * renewed one is revoked and removed. A damaged record is removed. Succeeds where nobody is logged in. Once
-   * begun, the removal can't be interrupted.
+   * What revoking failed with is given after the removal, else why `browser` could not be told. Where another process
+   * renews the grant meanwhile, the renewed one is revoked and removed. A damaged record is removed. Succeeds where
+   * nobody is logged in. Once begun, the removal can't be interrupted.
    */
   readonly logout: (options?: LogoutOptions) => Effect.Effect<void, TokenError>
+  /**
+   * Who is logged in, by the ID token that is stored with the grant; `None` where nobody is or none came, as where
+   * `openid` was not among the scopes. Asks nobody outside.
+   *
+   * - A login with `BrowserLogin` or `DeviceLogin` has verified it: issuer, audience, lifetime, signature where the
+   *   server publishes keys, and the nonce in a browser. One that came with a renewal was compared with it (same issuer,
+   *   same person, this client), and the connection to the issuer vouches for its signature (OpenID Connect Core
+   *   §3.1.3.7, 6; §12.2). One by a `Login` of one's own is as good as that.
+   * - Here issuer and audience are compared again; signature and lifetime are not: it says who logged in, not that
+   *   they still are at the server, and whoever can write to the vault can change it.
+   * - One that can't be read fails with `ReauthRequired`, one of another issuer or for another client with
+   *   `Misconfigured`, and so does a damaged record.
+   *
+   * `UserInfo.fetch` tells more of them, given `token` and the `sub` from here.
+   */
+  readonly user: Effect.Effect<Option.Option<Claims>, TokenError>
   /** What is known of it; asks nobody outside. */
   readonly status: Effect.Effect<TokenStatus.TokenStatus>
   /**
@@ -125,9 +154,10 @@ export const make = (
   Vault.Vault | Login | HttpClient.HttpClient | RefreshScheduler.RefreshScheduler | Scope.Scope
 > => Effect.map(assemble(options), service)
 
-/** The login's parts, and what ends it at its issuer. */
+/** The login's parts, what ends it at its issuer, and whose it is. */
 interface Assembled extends Machine.Self {
   readonly revocation: Revocation.Revocation
+  readonly issuer: Revocation.Options
 }
 
 const assemble = Effect.fnUntraced(function*(options: Options) {
@@ -141,6 +171,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
   const wrap = (source: TokenSource.TokenSource) => Machine.heeding(source, memo)
   const self: Assembled = {
     name,
+    issuer: issuerOf(refresh),
     revocation: yield* Revocation.make(issuerOf(refresh)),
     redemption: Redemption.make({
       vault,
@@ -178,7 +209,7 @@ const issuerOf = ({
 const revoking = (
   revocation: Revocation.Revocation,
   revoke: LogoutOptions["revoke"]
-): Machine.Revoke => {
+): Machine.Step | undefined => {
   if (revoke === false) return undefined
   if (typeof revoke === "function") return revoke
   if (revoke === true) return revocation.revoke
@@ -189,6 +220,28 @@ const revoking = (
     })
 }
 
+/** An ID token that is not the person's own is shown to nobody. */
+const leaving = (
+  { issuer: { client, server }, name }: Assembled,
+  browser: LogoutOptions["browser"]
+): Machine.Step | undefined =>
+  browser && ((grant) =>
+    IdToken.ofKept(grant, { client, name, server }).pipe(
+      Effect.match({ onFailure: () => undefined, onSuccess: () => grant.idToken }),
+      Effect.flatMap((idToken) => EndSession.url({ client, server, idToken })),
+      Effect.flatMap(Option.match({ onNone: () => Effect.void, onSome: browser }))
+    ))
+
+const userOf = ({ issuer: { client, server }, name, redemption }: Assembled): Service["user"] =>
+  Effect.flatMap(
+    redemption.read,
+    Option.match({
+      onNone: () => Effect.succeedNone,
+      onSome: ({ grant }) =>
+        Effect.mapError(IdToken.ofKept(grant, { client, name, server }), IdToken.toGrantError)
+    })
+  )
+
 const service = (self: Assembled): Service => {
   const { memory } = self
   return {
@@ -196,7 +249,12 @@ const service = (self: Assembled): Service => {
     login: Machine.logIn(self),
     token: memory.request({ interactive: false }),
     refresh: memory.request({ interactive: false, refresh: true }),
-    logout: (options) => Machine.logOut(self, revoking(self.revocation, options?.revoke)),
+    logout: (options) =>
+      Machine.logOut(self, {
+        revoke: revoking(self.revocation, options?.revoke),
+        leave: leaving(self, options?.browser)
+      }),
+    user: userOf(self),
     status: memory.status,
     baseUrl: Effect.map(
       self.redemption.read,

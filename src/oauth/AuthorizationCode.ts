@@ -11,15 +11,14 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as oauth from "oauth4webapi"
 import type { Grant } from "../Grant.js"
-import { Misconfigured } from "../TokenError.js"
-import type { Claims } from "./Claims.js"
+import type { Misconfigured } from "../TokenError.js"
 import * as IdToken from "./IdToken.js"
 import * as Callback from "./internal/authorizationCallback.js"
 import * as AuthorizationRequest from "./internal/authorizationRequest.js"
 import * as Failure from "./internal/failure.js"
+import * as LoginIdToken from "./internal/loginIdToken.js"
 import * as Target from "./internal/target.js"
 import * as Endpoint from "./internal/tokenEndpoint.js"
-import type * as TokenResponse from "./internal/tokenResponse.js"
 import type * as TokenEndpoint from "./TokenEndpoint.js"
 
 /**
@@ -41,8 +40,9 @@ export interface Options extends TokenEndpoint.Options {
   readonly authorizationParameters?: TokenEndpoint.Parameters | undefined
   /**
    * Whether `offline_access` is asked for too. Default: where some scopes are asked for and the server lists it.
-   * With `true` it always is, and an OpenID login then asks for consent as well (`prompt=consent`, OpenID Connect
-   * Core §11), unless `authorizationParameters` has a `prompt`; an empty one is not sent.
+   * With `true` it always is, and the person is asked for consent as well (`prompt=consent`), without which strict
+   * servers give no refresh token (OpenID Connect Core §11), unless `authorizationParameters` has a `prompt`; an
+   * empty one is not sent.
    */
   readonly offlineAccess?: boolean | undefined
   /**
@@ -220,12 +220,17 @@ const redeem = (
   redemption: Redemption
 ): Effect.Effect<Grant, TokenEndpoint.GrantError> => {
   const spent = spend(endpoint, settings, redemption)
-  if (!settings.openid) return Effect.map(spent, (grant) => ({ ...grant, idToken: undefined }))
-  const { attempt } = redemption
-  const { maxAge } = settings
-  return Effect.tap(
-    Effect.zipRight(identity.ready, spent),
-    (grant) => verified(endpoint.source, identity, { attempt, grant, maxAge })
+  const { maxAge, openid } = settings
+  const { nonce } = redemption.attempt
+  return Effect.flatMap(
+    openid ? Effect.zipRight(identity.ready, spent) : spent,
+    (grant) =>
+      LoginIdToken.settle({
+        source: endpoint.source,
+        identity,
+        mode: openid ? "demand" : "ignore",
+        checks: { nonce, maxAge }
+      }, grant)
   )
 }
 
@@ -252,43 +257,8 @@ const spend = (
           })
         }
       ),
-    judge: withoutIdToken
+    judge: LoginIdToken.judgeRest
   }).pipe(
     Effect.catchTag("Refusal", (refusal) => Effect.fail(Failure.ofRefusal(refusal))),
     Effect.map((grant) => Endpoint.remember(grant, resource, audience))
   )
-
-/** The ID token is judged afterwards, in one place for all of them and with a reason that can be told. */
-const withoutIdToken = ({ client, server }: Endpoint.Party): TokenResponse.Judge => (response, options) =>
-  response.json().then((body: Readonly<Record<string, unknown>>) => {
-    const { id_token: idToken, ...rest } = body
-    return oauth.processGenericTokenEndpointResponse(server, client, Response.json(rest), options).then(
-      (judged) => typeof idToken === "string" ? { ...judged, id_token: idToken } : judged
-    )
-  })
-
-interface Received {
-  readonly attempt: Attempt
-  readonly grant: Grant
-  readonly maxAge: Duration.DurationInput | undefined
-}
-
-const verified = (
-  source: string,
-  identity: IdToken.IdToken,
-  { attempt, grant, maxAge }: Received
-): Effect.Effect<Claims, TokenEndpoint.GrantError> =>
-  grant.idToken === undefined
-    ? Effect.fail(noIdToken(source))
-    : identity.verify(grant.idToken, { direct: true, nonce: attempt.nonce, maxAge }).pipe(
-      Effect.catchTag("IdTokenRejected", (rejected) => Effect.fail(IdToken.toGrantError(rejected)))
-    )
-
-const noIdToken = (source: string): Misconfigured =>
-  new Misconfigured({
-    source,
-    reason: "UnsupportedGrant",
-    detail: "the server gave no ID token that can be read, though one was asked for",
-    hint:
-      "Leave openid out of the scopes, or set idToken to ignore, where nobody needs to know who logged in."
-  })

@@ -16,9 +16,11 @@ import type { Grant } from "../Grant.js"
 import type { Misconfigured, TransientFailure } from "../TokenError.js"
 import { ReauthRequired } from "../TokenError.js"
 import type * as TokenDialect from "./Dialect.js"
+import * as IdToken from "./IdToken.js"
 import * as DeviceAuthorization from "./internal/deviceAuthorization.js"
 import * as Dialects from "./internal/dialect.js"
 import * as Failure from "./internal/failure.js"
+import * as LoginIdToken from "./internal/loginIdToken.js"
 import * as OfflineAccess from "./internal/offlineAccess.js"
 import * as Pkce from "./internal/pkce.js"
 import * as PollSchedule from "./internal/pollSchedule.js"
@@ -47,6 +49,12 @@ export interface Options extends TokenEndpoint.Options {
    * some scopes are asked for and the server lists it.
    */
   readonly offlineAccess?: boolean | undefined
+  /**
+   * What happens to ID tokens: `verify` demands one and fails the login where it doesn't hold; `ignore` throws it
+   * away unread. Default: where `openid` is among the scopes, one that comes has to hold, though the login goes on
+   * without one, since RFC 8628 promises none; else `ignore`.
+   */
+  readonly idToken?: "verify" | "ignore" | undefined
   /** How the server departs from the standard. Default: not at all. */
   readonly dialect?: Dialect | undefined
 }
@@ -129,20 +137,23 @@ export type OnEvent = (event: Event) => Effect.Effect<void>
  */
 export interface DeviceCode {
   readonly name: string
-  /** How long one exchange with the server may take. */
+  /** How long one exchange with the server may take, with what is asked of it to verify an ID token. */
   readonly exchangeTimeLimit: Duration.Duration
-  /** Starts a login. */
+  /** Starts a login, once the keys are there that its ID token will need. */
   readonly authorize: Effect.Effect<Authorization, TokenEndpoint.GrantError>
+  /** The same, but lost answers and outages don't end it before 90 seconds have passed; each is a `Blip`. */
+  readonly start: (onEvent?: OnEvent) => Effect.Effect<Authorization, TokenEndpoint.GrantError>
   /**
    * Polls until the person has decided, for the last time a second before the login expires. Lost answers,
    * outages and rate limits don't end it; a refusal is `ReauthRequired` with `AccessDenied`, and
-   * `LoginExpired` when nobody decided in time.
+   * `LoginExpired` when nobody decided in time. An ID token that doesn't hold fails it, with `ReauthRequired` where
+   * another login may help and `Misconfigured` where it won't.
    */
   readonly poll: (
     authorization: Authorization,
     onEvent?: OnEvent
   ) => Effect.Effect<Grant, TokenEndpoint.GrantError>
-  /** Both together. */
+  /** `start` and `poll` together. */
   readonly login: (onEvent: OnEvent) => Effect.Effect<Grant, TokenEndpoint.GrantError>
   /** A login as a stream of its events, the last of which holds the grant. Each run is a login of its own. */
   readonly events: Stream.Stream<Event, TokenEndpoint.GrantError>
@@ -154,26 +165,52 @@ export interface DeviceCode {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options): Effect.Effect<DeviceCode, Misconfigured, HttpClient.HttpClient> =>
-  Effect.map(Endpoint.make("device login", options), (endpoint) => {
-    const authorize = start(endpoint, options)
+export const make: (
+  options: Options
+) => Effect.Effect<DeviceCode, Misconfigured, HttpClient.HttpClient> = Effect.fnUntraced(
+  function*(options) {
+    const endpoint = yield* Endpoint.make("device login", options)
+    const identity = yield* IdToken.make({ ...options, name: endpoint.source })
+    const mode = modeOf(options)
+    const setup: Setup = { endpoint, options, expected: { source: endpoint.source, identity, mode } }
+    const ready = mode === "ignore" ? Effect.void : identity.ready
+    const authorize = Effect.zipRight(ready, requestCode(endpoint, options))
+    const start = (onEvent: OnEvent) =>
+      PollSchedule.outlasting(authorize, longestStart, (next) => onEvent(toEvent(next)))
     const wait = (authorization: Authorization, onEvent: OnEvent) =>
-      pollUntilDecided(endpoint, options, authorization, onEvent)
+      pollUntilDecided(setup, authorization, onEvent)
     const logIn = (onEvent: OnEvent) =>
       Effect.flatMap(
-        authorize,
+        start(onEvent),
         (authorization) =>
           Effect.zipRight(onEvent({ _tag: "Prompt", authorization }), wait(authorization, onEvent))
       )
     return {
       name: endpoint.source,
-      exchangeTimeLimit: endpoint.timeLimit,
+      exchangeTimeLimit: Duration.sum(
+        endpoint.timeLimit,
+        mode === "ignore" ? Duration.zero : identity.timeLimit
+      ),
       authorize,
+      start: (onEvent = ignore) => start(onEvent),
       poll: (authorization, onEvent = ignore) => announced(wait(authorization, onEvent), onEvent),
       login: (onEvent) => announced(logIn(onEvent), onEvent),
       events: eventsOf(logIn)
     }
-  })
+  }
+)
+
+/** What all logins of one client share. */
+interface Setup {
+  readonly endpoint: Endpoint.TokenEndpoint
+  readonly options: Options
+  readonly expected: LoginIdToken.Expected
+}
+
+const modeOf = ({ idToken, scopes }: Options): LoginIdToken.Mode => {
+  if (idToken === "verify") return "demand"
+  return idToken === undefined && scopes?.includes("openid") === true ? "expect" : "ignore"
+}
 
 const ignore: OnEvent = constant(Effect.void)
 
@@ -194,7 +231,9 @@ const eventsOf = (login: DeviceCode["login"]): DeviceCode["events"] =>
       Effect.forkScoped
     ), { bufferSize: "unbounded" })
 
-const start = (
+const longestStart = Duration.seconds(90)
+
+const requestCode = (
   endpoint: Endpoint.TokenEndpoint,
   options: Options
 ): Effect.Effect<Authorization, TokenEndpoint.GrantError> =>
@@ -251,8 +290,7 @@ const requestAuthorization = (
   )
 
 const pollUntilDecided = (
-  endpoint: Endpoint.TokenEndpoint,
-  options: Options,
+  setup: Setup,
   authorization: Authorization,
   onEvent: OnEvent
 ): Effect.Effect<Grant, TokenEndpoint.GrantError> => {
@@ -260,9 +298,9 @@ const pollUntilDecided = (
     interval: Duration.toMillis(authorization.interval),
     expiresAt: authorization.expiresAt
   }
-  const polling = pollOnce(endpoint, options, authorization).pipe(
+  const polling = pollOnce(setup, authorization).pipe(
     Effect.retry(Schedule.tapOutput(PollSchedule.make(times), (next) => onEvent(toEvent(next)))),
-    Effect.mapError((wait) => expired(endpoint.source, wait)),
+    Effect.mapError((wait) => expired(setup.endpoint.source, wait)),
     Effect.flatten
   )
   return Effect.flatMap(
@@ -273,8 +311,7 @@ const pollUntilDecided = (
 
 /** One poll. What it fails with is a reason to wait; what it gives is the decision. */
 const pollOnce = (
-  endpoint: Endpoint.TokenEndpoint,
-  options: Options,
+  { endpoint, expected, options }: Setup,
   authorization: Authorization
 ): Effect.Effect<Effect.Effect<Grant, TokenEndpoint.GrantError>, PollSchedule.Wait> =>
   endpoint.exchange({
@@ -288,9 +325,12 @@ const pollOnce = (
         options.dialect?.grantType ?? "urn:ietf:params:oauth:grant-type:device_code",
         pollFields(options, authorization),
         requestOptions
-      )
+      ),
+    judge: LoginIdToken.judgeRest
   }).pipe(
-    Effect.map((grant) => Effect.succeed(Endpoint.remember(grant, options.resource, options.audience))),
+    Effect.map((grant) =>
+      LoginIdToken.settle(expected, Endpoint.remember(grant, options.resource, options.audience))
+    ),
     Effect.catchTags({
       TransientFailure: (error) => Effect.fail<PollSchedule.Wait>({ _tag: "Blip", error }),
       ReauthRequired: (error) => Effect.succeed(Effect.fail(error)),

@@ -18,7 +18,7 @@ import type { AuthorizationServer } from "./AuthorizationServer.js"
 import type { Claims } from "./Claims.js"
 import type { Client } from "./Client.js"
 import * as IdTokenClaims from "./internal/idTokenClaims.js"
-import type * as Doubt from "./internal/idTokenDoubt.js"
+import * as Doubt from "./internal/idTokenDoubt.js"
 import * as Signature from "./internal/idTokenSignature.js"
 import * as Keys from "./internal/keys.js"
 import type { Limits } from "./Limits.js"
@@ -121,8 +121,7 @@ export const make = (options: Options): Effect.Effect<IdToken, never, HttpClient
     ),
     verify: (idToken, checks = {}) =>
       verifyOne({ keys, options, source, tolerance }, idToken, checks).pipe(
-        Effect.catchTag("Doubt", ({ detail, hint, reason }) =>
-          Effect.fail(new IdTokenRejected({ source, reason, detail, hint })))
+        Effect.catchTag("Doubt", (doubt) => Effect.fail(rejectedFor(source)(doubt)))
       )
   }))
 }
@@ -171,7 +170,8 @@ const verifyOne = Effect.fnUntraced(
 
 /**
  * What the ID token of a grant says, if it has one that can be read. Nothing is verified here: it says what it said when
- * the grant was received, expired or not. A grant of `AuthorizationCode` was verified then; use `make` for any other.
+ * the grant was received, expired or not. A grant of `AuthorizationCode` or `DeviceCode` was verified then; use `make`
+ * for any other.
  *
  * @since 0.1.0
  * @category getters
@@ -181,6 +181,33 @@ export const ofGrant = (grant: Grant): Option.Option<Claims> =>
     Option.fromNullable(grant.idToken),
     (idToken) => Option.flatMap(Signature.payloadOf(Redacted.value(idToken)), IdTokenClaims.decodeOption)
   )
+
+/**
+ * Who logged in, by the ID token of a grant that was kept; nobody where it has none. It has to be of this issuer and for
+ * this client. That it has expired since does not matter, and its signature is not looked at again: whoever keeps the
+ * grant vouches for it.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const ofKept = (
+  grant: Grant,
+  { client, name, server }: Pick<Options, "client" | "name" | "server">
+): Effect.Effect<Option.Option<Claims>, IdTokenRejected> => {
+  const { idToken } = grant
+  if (idToken === undefined) return Effect.succeedNone
+  const expected = { issuer: server.issuer, clientId: client.id }
+  return Option.match(ofGrant(grant), {
+    onNone: () => Effect.fail(rejectedFor(name)(Doubt.make("Malformed"))),
+    onSome: (claims) => {
+      const doubt = IdTokenClaims.doubtOfParties(claims, expected)
+      return doubt === undefined ? Effect.succeedSome(claims) : Effect.fail(rejectedFor(name)(doubt))
+    }
+  })
+}
+
+const rejectedFor = (source = "ID token") => ({ detail, hint, reason }: Doubt.Doubt): IdTokenRejected =>
+  new IdTokenRejected({ source, reason, detail, hint })
 
 /**
  * Whether a renewed grant is of the same person as the one before (OpenID Connect Core §12.2): not where both have an ID
@@ -211,8 +238,9 @@ export const toGrantError = (
   switch (reason) {
     case "Issuer":
       return new Misconfigured({ ...fields, reason: "IssuerMismatch" })
+    // The server knows the client: it is not one to register again.
     case "Audience":
-      return new Misconfigured({ ...fields, reason: "InvalidClient" })
+      return new Misconfigured({ ...fields, reason: "InvalidOption" })
     case "Algorithm":
       return new Misconfigured({ ...fields, reason: "InvalidMetadata" })
     default:

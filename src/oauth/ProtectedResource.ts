@@ -3,7 +3,8 @@
  * tokens for it (RFC 9728).
  *
  * All of it is text under the resource's influence. So a document counts only for the resource that it was
- * asked for, redirects are not followed, and a resource elsewhere can't point to this machine or its network.
+ * asked for, redirects are not followed, and a resource elsewhere can't point to this machine or its network. That is
+ * judged by the host as it is written, which is not looked up: a public name of a local address passes.
  *
  * @since 0.1.0
  */

@@ -47,7 +47,8 @@ export interface Options extends TokenEndpoint.Options {
  * refresh token even where this fails, and interruption doesn't take a request back: whoever calls it
  * persists the new grant before anybody sees it, and lets nobody redeem meanwhile. Where the answer holds
  * a new refresh token but no usable access token, the grant has one that is empty and expired. By default it
- * takes 50 seconds at most: 20 for the server's metadata, before anything is spent, then 30 for the request.
+ * takes 50 seconds at most: 20 for the server's metadata, before anything is spent, then 30 for the request; see
+ * `timeLimit` for what keys make of that.
  * Any refusal of the grant is `ReauthRequired` with `GrantRejected`, and so is a renewed grant whose ID token is about
  * another person than the old one's (OpenID Connect Core §12.2).
  *
@@ -84,6 +85,17 @@ export const make = (options: Options): Effect.Effect<Redeem, Misconfigured, Htt
         Effect.map((renewed) => Grant.renew(grant, Scopes.within(grant, asked, renewed)))
       )
   })
+
+/**
+ * How long one redemption may rightly take, for the `deadline` of whoever stores grants: 50 seconds by default, 30 more
+ * for a client that signs, and 2 minutes for a grant that is bound to a key. Without a grant, for one that is bound
+ * where `dpop` is on.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const timeLimit = (options: Options, grant?: Grant.Grant): Duration.Duration =>
+  Endpoint.timeLimitOf(options, limits, { spends: true, proofKey: grant?.token.proofKey })
 
 /** A lost answer may be a lost login, so it waits longer than others. */
 const limits: Limits = { requestTimeLimit: Duration.seconds(30) }

@@ -125,8 +125,9 @@ export const document = (
  */
 export const isDocumentUrl = (text: string): boolean => {
   const url = Url.parse(text)
-  return url !== undefined && url.protocol === "https:" && url.pathname !== "/" && url.username === "" &&
-    url.password === "" && !text.includes("#") && !/\/\.{1,2}(?:[/?]|$)/.test(text) && !/[\s\\]/.test(text)
+  return url !== undefined && /^https:\/\/[^/?#@]+\/[^?#]/i.test(text) &&
+    !/\/(?:\.|%2e){1,2}(?:[/?]|$)/i.test(text) &&
+    /^[\x21\x22\x24-\x5b\x5d-\x7e]+$/.test(text)
 }
 
 const closed = (source: string): Misconfigured =>

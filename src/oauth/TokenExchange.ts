@@ -93,7 +93,8 @@ export const make = <E extends TokenError = never>(
         parent: subject,
         mint: (token) => Effect.map(exchange(token), (grant) => grant.token),
         name,
-        timeLimit
+        // The subject's own time once is counted there.
+        timeLimit: Duration.sum(subject.timeLimit, Duration.times(timeLimit, 2))
       }),
       (source) => TokenSource.withRequest(source, (request) => insist(source.request(request)))
     ))
@@ -118,13 +119,13 @@ export const makeLogin = <E extends TokenError = never>(
           token: ChildToken.within(grant.token, parent)
         }))
     )),
-    timeLimit: Duration.sum(subject.timeLimit, timeLimit)
+    timeLimit: Duration.times(Duration.sum(subject.timeLimit, timeLimit), 2)
   }))
 
 interface Prepared<E extends TokenError> {
   readonly name: string
   readonly subject: TokenSource.TokenSource<E>
-  /** How long one exchange may take, without the subject's own time. */
+  /** How long one exchange may take, without the subject's own time. There may be two, each with another subject. */
   readonly timeLimit: Duration.Duration
   readonly exchange: (subject: Token.Token) => Effect.Effect<Grant.Grant, E | UnattendedError>
   /** Runs it once more where the server has refused the subject's token. */

@@ -15,6 +15,7 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
+import * as Address from "./internal/address.js"
 import type * as Provider from "./Provider.js"
 
 /**
@@ -29,15 +30,33 @@ export interface Options {
    * `common`. With a tenant's domain name ID tokens are ignored too, since their issuer has the id in it.
    */
   readonly tenant?: string | undefined
-  /** The origin of the cloud. Default `https://login.microsoftonline.com`. */
+  /**
+   * The origin of the cloud. Default `https://login.microsoftonline.com`. Of another one the address of the person's
+   * claims is not known here, and a token of it belongs nowhere else: `Provider.server` takes it.
+   */
   readonly origin?: string | undefined
 }
+
+/** The cloud that is meant where none is named. */
+const worldwide = "https://login.microsoftonline.com"
 
 /** The tenant that all personal accounts are of. */
 const consumers = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
 /** A tenant's id: the one name of it that its issuer shows. */
 const isId = (tenant: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(tenant)
+
+/** The tenant as its issuer writes it. */
+const idOf = (tenant: string): string => {
+  if (tenant === "consumers") return consumers
+  return isId(tenant) ? tenant.toLowerCase() : tenant
+}
+
+/** Empty where either is unusable. */
+const tenantAt = (origin: string, tenant: string): string => {
+  const segment = Address.segment(tenant)
+  return origin === "" || segment === "" ? "" : `${origin}/${segment}`
+}
 
 /**
  * Microsoft Entra ID for one tenant or for several.
@@ -47,19 +66,19 @@ const isId = (tenant: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f
  */
 export const make = (options: Options = {}): Provider.WithDevice & Provider.WithBrowser => {
   const tenant = options.tenant ?? "common"
-  const origin = (options.origin ?? "https://login.microsoftonline.com").replace(/\/+$/, "")
-  const base = `${origin}/${encodeURIComponent(tenant)}`
-  const id = tenant === "consumers" ? consumers : tenant
+  const origin = Address.origin(options.origin ?? worldwide)
+  const base = tenantAt(origin, tenant)
+  const id = idOf(tenant)
   return {
     id: "entra",
     name: "Microsoft Entra ID",
     endpoints: {
-      issuer: `${origin}/${encodeURIComponent(id)}/v2.0`,
+      issuer: `${tenantAt(origin, id)}/v2.0`,
       authorizationEndpoint: `${base}/oauth2/v2.0/authorize`,
       tokenEndpoint: `${base}/oauth2/v2.0/token`,
       deviceAuthorizationEndpoint: `${base}/oauth2/v2.0/devicecode`,
       endSessionEndpoint: `${base}/oauth2/v2.0/logout`,
-      userinfoEndpoint: "https://graph.microsoft.com/oidc/userinfo",
+      userinfoEndpoint: origin === worldwide ? "https://graph.microsoft.com/oidc/userinfo" : undefined,
       jwksUri: `${base}/discovery/v2.0/keys`
     },
     scopes: ["openid", "profile", "offline_access"],

@@ -14,6 +14,7 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
+import * as Address from "./internal/address.js"
 import type * as Provider from "./Provider.js"
 
 /**
@@ -34,7 +35,7 @@ export interface Options {
  * @category constructors
  */
 export const make = (options: Options = {}): Provider.WithDevice & Provider.WithBrowser => {
-  const origin = (options.origin ?? "https://github.com").replace(/\/+$/, "")
+  const origin = Address.origin(options.origin ?? "https://github.com")
   return {
     id: "github",
     name: "GitHub",

@@ -1,5 +1,6 @@
 /**
- * MiniMax, in its two regions. Tokens of one are no good in the other.
+ * MiniMax, in its two regions. Tokens of one are no good in the other. It publishes no documents of this login:
+ * everything here is what public clients send and take, and may change.
  *
  * - A login of its own kind: the device polls with the code that the person sees, bound by PKCE, and the start
  *   gives back the `state` that it was sent.

@@ -1,12 +1,17 @@
 /**
  * A provider as data: where it is, what it wants and where it bends the standard; and from that data the options
- * of its logins and renewals. Everything here can be changed with a spread. No provider has a client id: that
- * comes from the caller, who has registered with the provider and keeps its terms. None of them binds tokens to
- * keys (RFC 9449).
+ * of its logins, its renewals and its token sources. Everything here can be changed with a spread. No provider has a
+ * client id: that comes from the caller, who has registered with the provider and keeps its terms. None of them binds
+ * tokens to keys (RFC 9449).
+ *
+ * What the presets say of Entra, GitHub and Google is taken from their published documents; what they say of
+ * Anthropic, MiniMax, OpenAI and Qwen, who publish none for this, from what public clients of theirs send and take.
+ * The contracts that the presets are tested against are written from the same and not recorded from the servers
+ * themselves: where a server has changed since, the tests do not see it.
  *
  * @since 0.1.0
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type * as AuthorizationCode from "../oauth/AuthorizationCode.js"
@@ -59,8 +64,8 @@ export interface Renewal {
   /** Whether a renewal gives a new refresh token in place of the old one. */
   readonly rotates: boolean
   /**
-   * For how long after a renewal it takes the same refresh token again, as `OAuthSource` and `SignIn` want to
-   * know; infinite where the old one stays good, and 0 where it doesn't or nobody knows.
+   * For how long after a renewal it takes the same refresh token again; infinite where the old one stays good, and 0
+   * where it doesn't or nobody knows. `source` hands it on.
    */
   readonly graceWindow: Duration.DurationInput
   /** After how long without a renewal the refresh token ends; undefined where it doesn't or nobody knows. */
@@ -93,7 +98,7 @@ export interface Browser {
   readonly redirect: Redirect
   /** A page of the provider that shows the code to the person, who pastes it; undefined where there is none. */
   readonly pastePage: string | undefined
-  /** See `AuthorizationCode.Options`; undefined for its default. */
+  /** See `AuthorizationCode.Options`; undefined for its default. It holds for logins on another device too. */
   readonly idToken: "verify" | "ignore" | undefined
 }
 
@@ -172,6 +177,39 @@ export interface LoginOptions extends Options {
 }
 
 /**
+ * What `source` takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SourceOptions extends Options {
+  /**
+   * Who the token is for, as the login was told: grants for different ones are kept apart. Default: nobody in
+   * particular.
+   */
+  readonly resource?: string | ReadonlyArray<string> | undefined
+  /**
+   * Whether the grant is renewed in time, though nobody asks for a token, at a provider that ends refresh tokens which
+   * nobody uses: when half of its `idleLimit` has passed. Default false, as it means a look into the vault as soon as
+   * the source is made.
+   */
+  readonly keepAlive?: boolean | undefined
+}
+
+/**
+ * What `OAuthSource` and `SignIn` want to know of a provider.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Source {
+  readonly name: string | undefined
+  readonly refresh: RefreshToken.Options
+  readonly graceWindow: Duration.DurationInput
+  readonly keepAlive: Duration.DurationInput | undefined
+}
+
+/**
  * What `client` takes.
  *
  * @since 0.1.0
@@ -225,6 +263,7 @@ export const device = (self: WithDevice, options: LoginOptions): DeviceCode.Opti
   ...login(self, options),
   dialect: self.dialect,
   pkce: self.device.pkce,
+  idToken: self.browser?.idToken,
   authorizationParameters: { ...self.device.parameters, ...options.parameters }
 })
 
@@ -242,7 +281,26 @@ export const browser = (self: WithBrowser, options: LoginOptions): Authorization
 })
 
 /**
- * The options of renewals, for `RefreshToken.make`, `OAuthSource` and `SignIn`.
+ * The options of a source of tokens that keeps and renews a grant of this provider, for `OAuthSource` and `SignIn`: as
+ * they are, or with a spread. They know how the provider treats refresh tokens, so that a renewal whose answer was lost
+ * is repeated where that does no harm, and nowhere else.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const source = (self: Provider, { keepAlive, resource, ...options }: SourceOptions): Source => {
+  const { graceWindow, idleLimit, rotates } = self.renewal
+  return {
+    name: options.name,
+    refresh: { ...refresh(self, options), resource },
+    graceWindow: rotates ? graceWindow : Duration.infinity,
+    keepAlive: keepAlive === true && idleLimit !== undefined ? Duration.times(idleLimit, 0.5) : undefined
+  }
+}
+
+/**
+ * The options of renewals alone, for `RefreshToken.make`. They don't say what becomes of refresh tokens: for
+ * `OAuthSource` and `SignIn` there is `source`.
  *
  * @since 0.1.0
  * @category constructors

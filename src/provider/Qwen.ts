@@ -1,5 +1,6 @@
 /**
- * Qwen, for its chat accounts.
+ * Qwen, for its chat accounts. It publishes no documents of this login: everything here is what its own client and
+ * other public ones send and take, and may change.
  *
  * - The device flow of RFC 8628, bound by PKCE. Each request carries a random `x-request-id`.
  * - The token answer names the API's own address in `resource_url`, mostly without a scheme. It is kept in

@@ -23,13 +23,16 @@ const reasonOf = (exit: Exit.Exit<unknown, { readonly reason: string }>) =>
 const pending = json({ error: "authorization_pending" }, { status: 400 })
 const granted = json({ access_token: "granted" })
 
-const login = (poll: Handler, fields: Record<string, unknown> = {}) =>
+const login = (poll: Handler, fields: Record<string, unknown> = {}, start?: Handler) =>
   Effect.gen(function*() {
     const polls: Array<number> = []
+    const starts: Array<number> = []
+    const started: Handler = () => Effect.sync(() => Response.json({ ...authorization, ...fields }))
     const layer = serve((call) =>
       Effect.flatMap(Clock.currentTimeMillis, (at) => {
         if (call.url.endsWith("/device")) {
-          return Effect.sync(() => Response.json({ ...authorization, ...fields }))
+          starts.push(at / 1000)
+          return (start ?? started)(call)
         }
         polls.push(at / 1000)
         return poll(call)
@@ -42,12 +45,14 @@ const login = (poll: Handler, fields: Record<string, unknown> = {}) =>
     const device = yield* Effect.provide(DeviceCode.make({ server, client: { id: "app" } }), layer)
     const events: Array<string> = []
     const fiber = yield* Effect.fork(
-      Effect.exit(device.login((event) =>
-        Effect.sync(() => events.push(event._tag === "Blip" ? `Blip ${event.error.reason}` : event._tag))
-      ))
+      Effect.exit(
+        device.login((event) =>
+          Effect.sync(() => events.push(event._tag === "Blip" ? `Blip ${event.error.reason}` : event._tag))
+        )
+      )
     )
     yield* TestClock.adjust("901 seconds")
-    return { events, exit: yield* Fiber.join(fiber), polls }
+    return { events, exit: yield* Fiber.join(fiber), polls, starts }
   })
 
 const blips: ReadonlyArray<readonly [string, () => Response | "dropped", string]> = [
@@ -154,5 +159,49 @@ describe("F36 device polling outlives", () => {
       const { exit, polls } = yield* login(inTurn(slower, granted), { interval: 10, expires_in: 20 })
       assert.strictEqual(exit._tag, "Success")
       assert.deepStrictEqual(polls, [10, 19])
+    }))
+})
+
+describe("F36 the start of a device login outlives", () => {
+  for (const [name, blip, reason] of blips.filter(([, , reason]) => reason !== "MalformedAnswer")) {
+    it.effect(name, () =>
+      Effect.gen(function*() {
+        const start = inTurn(blip, blip, json(authorization))
+        const { events, exit, starts } = yield* login(inTurn(granted), {}, start)
+        assert.strictEqual(exit._tag, "Success")
+        assert.deepStrictEqual(events, [`Blip ${reason}`, `Blip ${reason}`, "Prompt", "Approved"])
+        assert.deepStrictEqual(starts, [0, 2, 6])
+      }))
+  }
+
+  it.effect("a server that answers 500 for a minute", () =>
+    Effect.gen(function*() {
+      const start: Handler = (call) =>
+        Effect.flatMap(Clock.currentTimeMillis, (at) =>
+          inTurn(at < 60_000 ? text("", { status: 500 }) : json(authorization))(call))
+      const { exit, starts } = yield* login(inTurn(granted), {}, start)
+      assert.strictEqual(exit._tag, "Success")
+      assert.deepStrictEqual(starts, [0, 2, 6, 14, 30, 62])
+    }))
+
+  it.effect("no more than 90 seconds, and then says what is wrong with the server", () =>
+    Effect.gen(function*() {
+      const { exit, starts } = yield* login(inTurn(granted), {}, inTurn(text("", { status: 500 })))
+      assert.strictEqual(reasonOf(exit), "ServerError")
+      assert.deepStrictEqual(starts, [0, 2, 6, 14, 30, 62, 89])
+    }))
+
+  it.effect("nothing that asking again does not mend", () =>
+    Effect.gen(function*() {
+      const answers = {
+        InvalidClient: json({ error: "invalid_client" }, { status: 401 }),
+        MalformedAnswer: text("<html>", { status: 200 })
+      }
+      for (const [reason, answer] of Object.entries(answers)) {
+        const { exit, starts } = yield* login(inTurn(granted), {}, inTurn(answer))
+        assert.strictEqual(reasonOf(exit), reason)
+        assert.deepStrictEqual(starts, [0])
+        yield* TestClock.setTime(0)
+      }
     }))
 })

@@ -98,6 +98,7 @@ describe("F37 where no browser can open, the device flow is taken by itself", ()
     "in a container": { env: { DISPLAY: ":0" }, files: ["/.dockerenv"] },
     "in a pod": { env: { KUBERNETES_SERVICE_HOST: "10.0.0.1", DISPLAY: ":0" } },
     "without a display": {},
+    "on a build machine, whose log somebody reads": { env: { CI: "true", DISPLAY: ":0" }, isTTY: false },
     "where the person wants it so": { env: { DISPLAY: ":0", EFFECT_CREDENTIALS_LOGIN: "device" } }
   }
   for (const [name, place] of Object.entries(places)) {
@@ -115,6 +116,7 @@ describe("F37 where no browser can open, the device flow is taken by itself", ()
 describe("F37 a browser opens", () => {
   const places: Readonly<Record<string, Place>> = {
     "on a desktop": { env: { DISPLAY: ":0" } },
+    "on a desktop, for a program that is read by another one": { env: { DISPLAY: ":0" }, isTTY: false },
     "on a Mac": { files: ["/System/Library/CoreServices/SystemVersion.plist"] },
     "in a development container, whose editor forwards it": {
       env: { BROWSER: "/vscode/bin/helpers/browser.sh", REMOTE_CONTAINERS: "true" },
@@ -141,10 +143,14 @@ it.effect("F37 over SSH, at a server without a device flow, the address is shown
     assert.strictEqual(opened, 0)
   }))
 
-describe("F37 where nobody can be asked, the login fails at once and nothing opens", () => {
+describe("F37 where nobody would see a prompt, the login fails at once and nothing opens", () => {
   const places: Readonly<Record<string, Place>> = {
-    "on a build machine": { env: { CI: "true", DISPLAY: ":0" } },
-    "without a terminal": { env: { DISPLAY: ":0" }, isTTY: false },
+    "without a terminal and a browser": { env: {}, isTTY: false },
+    "on a build machine, at a server without a device flow": {
+      env: { CI: "true" },
+      isTTY: false,
+      hasDevice: false
+    },
     "over SSH with neither": { env: ssh, hasDevice: false }
   }
   for (const [name, place] of Object.entries(places)) {

@@ -17,6 +17,7 @@ export const compile = (directory: string, library?: URL) => {
   const built = library ?? pathToFileURL(`${path.join(directory, "src")}${path.sep}`)
   if (library === undefined) copyAll("src", directory, built)
   copyAll("test/support", directory, built, ["OidcProvider.ts"])
+  copyAll("examples/demo", directory, built, ["loopback.ts"])
   copyAll("test/fleet", directory, built, ["worker.ts", "provider.ts", "open.ts", "protocol.ts"])
   fs.symlinkSync(path.join(root, "node_modules"), path.join(directory, "node_modules"), "dir")
   fs.writeFileSync(path.join(directory, "package.json"), "{\"type\":\"module\"}")
@@ -38,13 +39,24 @@ const copyAll = (from: string, to: string, library: URL, only?: ReadonlyArray<st
 }
 
 const toJavaScript = (source: string, library: URL): string =>
-  ts.transpileModule(source, {
+  transpile(source).replaceAll(
+    /(from |import\()"effect-credentials\/([\w/]+)"/g,
+    (_, keyword, name) => `${keyword}${JSON.stringify(new URL(`${name}.js`, library).href)}`
+  )
+
+/** What was made of a source before, since one process may compile the same programs for many tests. */
+const transpiled = new Map<string, string>()
+
+const transpile = (source: string): string => {
+  const known = transpiled.get(source)
+  if (known !== undefined) return known
+  const { outputText } = ts.transpileModule(source, {
     compilerOptions: {
       module: ts.ModuleKind.ES2022,
       target: ts.ScriptTarget.ES2022,
       verbatimModuleSyntax: true
     }
-  }).outputText.replaceAll(
-    /(from |import\()"effect-credentials\/([\w/]+)"/g,
-    (_, keyword, name) => `${keyword}${JSON.stringify(new URL(`${name}.js`, library).href)}`
-  )
+  })
+  transpiled.set(source, outputText)
+  return outputText
+}

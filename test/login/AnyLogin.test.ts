@@ -71,6 +71,8 @@ const run = ({ canPaste = false, has = ["browser", "device"], ...setting }: Sett
   })
 
 const remote = { remote: "SSH_TTY", display: false }
+const build = { ci: "CI", terminal: false }
+const unseen = { display: false, terminal: false }
 const byCode = (
   why: string
 ) => [`the device: ${why}, so the login is done with a code on any device.`, "device"]
@@ -131,21 +133,52 @@ describe("which way is taken", () => {
       "Misconfigured UnsupportedGrant"
     ],
     ["with no login at all, none", { has: [] }, [], "TokenUnavailable LoginRequired"],
-    ["on a build machine, none", { facts: { ci: "CI" } }, [], "TokenUnavailable LoginRequired"],
-    ["without a terminal, none", { facts: { terminal: false } }, [], "TokenUnavailable LoginRequired"],
+    ["on a build machine, the device login", { facts: build }, byCode("this is a build machine (CI)")],
+    [
+      "on a build machine without a device login, none",
+      { facts: build, has: ["browser"] },
+      [],
+      "TokenUnavailable LoginRequired"
+    ],
+    ["without a terminal, the browser", { facts: { terminal: false } }, ["browser"]],
+    [
+      "where nobody would see it, none",
+      { facts: unseen, canPaste: true },
+      [],
+      "TokenUnavailable LoginRequired"
+    ],
     ["the one that the option names: device", { way: "device" }, ["device"]],
     ["the one that the option names: browser", { way: "browser", facts: remote }, ["browser"]],
     ["the one that the option names: none", { way: "none" }, [], "TokenUnavailable LoginRequired"],
     ["the one that the variable names: device", { facts: { wanted: "device" } }, ["device"]],
-    ["the one that the variable names, on a build machine", { facts: { ci: "CI", wanted: "device" } }, [
-      "device"
-    ]],
+    [
+      "the one that the variable names, where nobody would see it",
+      { facts: { ...unseen, wanted: "device" } },
+      [
+        "device"
+      ]
+    ],
     [
       "the one that the variable names: none",
       { facts: { wanted: "none" } },
       [],
       "TokenUnavailable LoginRequired"
     ],
+    [
+      "none where the variable names no way that there is",
+      { facts: { wanted: "misspelt" } },
+      [],
+      "Misconfigured InvalidOption"
+    ],
+    [
+      "nor where nobody could be asked anyway",
+      { facts: { ...unseen, wanted: "misspelt" } },
+      [],
+      "Misconfigured InvalidOption"
+    ],
+    ["the option's, before a variable's that is no way", { way: "device", facts: { wanted: "misspelt" } }, [
+      "device"
+    ]],
     ["the option's, before the variable's", { way: "browser", facts: { wanted: "device" } }, ["browser"]],
     [
       "one that is asked for and not there",
@@ -166,14 +199,24 @@ describe("which way is taken", () => {
 
 it.effect("where nobody can be asked, the error says why and what to do", () =>
   Effect.gen(function*() {
-    const { message } = yield* run({ facts: { ci: "GITHUB_ACTIONS" } })
+    const { message } = yield* run({ facts: unseen })
     assert.strictEqual(
       message,
-      "the browser: a login is needed and nobody can be asked: this is a build machine (GITHUB_ACTIONS). " +
+      "the browser: a login is needed and nobody can be asked: there is no terminal, and no browser can open. " +
         "Log in from a terminal first, or give this program a credential of its own; " +
         "set EFFECT_CREDENTIALS_LOGIN to device or browser to be asked nevertheless."
     )
     assert.include((yield* run({ way: "none" })).message, "logins are turned off")
+  }))
+
+it.effect("a variable that names no way is told from one that is not set, without what it holds", () =>
+  Effect.gen(function*() {
+    const { message } = yield* run({ facts: { wanted: "misspelt" } })
+    assert.strictEqual(
+      message,
+      "the browser: EFFECT_CREDENTIALS_LOGIN holds none of the ways to log in. " +
+        "Set it to browser, device or none, or to nothing, which leaves the choice to the program."
+    )
   }))
 
 it.effect("the name is the program's, else that of the first login", () =>

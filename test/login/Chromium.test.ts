@@ -1,7 +1,8 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, layer } from "@effect/vitest"
+import type { Vitest } from "@effect/vitest"
 import * as BrowserLauncher from "effect-credentials/login/BrowserLauncher"
 import * as BrowserLogin from "effect-credentials/login/BrowserLogin"
 import type * as CallbackListener from "effect-credentials/login/CallbackListener"
@@ -10,6 +11,7 @@ import * as LoginPrompt from "effect-credentials/login/LoginPrompt"
 import * as NodeCallbackListener from "effect-credentials/login/NodeCallbackListener"
 import * as AuthorizationServer from "effect-credentials/oauth/AuthorizationServer"
 import * as Client from "effect-credentials/oauth/Client"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -18,7 +20,7 @@ import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import { networkInterfaces } from "node:os"
 import { join } from "node:path"
-import type { Browser, BrowserContextOptions, Page } from "playwright-core"
+import type * as Playwright from "playwright-core"
 import * as Chromium from "../support/Chromium.js"
 import * as OidcProvider from "../support/OidcProvider.js"
 
@@ -35,19 +37,41 @@ const services = (urls: Queue.Enqueue<string>, onRequest: OnRequest) =>
     BrowserLauncher.layerTest((url) => Effect.asVoid(Queue.offer(urls, url)))
   )
 
-const features = {
-  pushedAuthorizationRequests: { enabled: true },
-  dPoP: { enabled: true, nonceSecret: Buffer.alloc(32, 7), requireNonce: () => true }
-}
+/** One browser for all tests; each has windows of its own. */
+class Browser extends Context.Tag("test/Browser")<Browser, Playwright.Browser>() {}
+
+/** Two providers: one that binds tokens to keys as it is, and one that demands a nonce in each proof. */
+class Providers extends Context.Tag("test/Providers")<Providers, {
+  readonly plain: OidcProvider.OidcProvider
+  readonly nonces: OidcProvider.OidcProvider
+}>() {}
+
+const provider = (dPoP: object) =>
+  OidcProvider.make({
+    features: { pushedAuthorizationRequests: { enabled: true }, dPoP: { enabled: true, ...dPoP } }
+  })
+
+const shared = Layer.merge(
+  Layer.scoped(Browser, Chromium.make),
+  Layer.scoped(
+    Providers,
+    Effect.all({
+      plain: provider({}),
+      nonces: provider({ nonceSecret: Buffer.alloc(32, 7), requireNonce: () => true })
+    })
+  )
+)
 
 /** A login that has begun, and a window that is open. */
 const begin = (
-  browser: Browser,
   options: Partial<BrowserLogin.Options> = {},
-  onRequest: OnRequest = () => Effect.void
+  onRequest: OnRequest = () => Effect.void,
+  nonces = false
 ) =>
   Effect.gen(function*() {
-    const idp = yield* OidcProvider.make({ features })
+    const browser = yield* Browser
+    const idp = (yield* Providers)[nonces ? "nonces" : "plain"]
+    const before = idp.requests.length
     const urls = yield* Queue.unbounded<string>()
     const { login } = yield* Effect.flatMap(
       AuthorizationServer.discover({ issuer: idp.issuer }),
@@ -71,24 +95,29 @@ const begin = (
     const ended = Effect.flatMap(Fiber.join(fiber), (exit) =>
       Effect.dieMessage(`it ended at once: ${String(exit)}`))
     const url = yield* Effect.raceFirst(Queue.take(urls), ended)
-    return { complaints, fiber, idp, page, url }
+    const count = (path: string) =>
+      idp.requests.slice(before).filter((one) => one.path === path).length
+    return { browser, complaints, count, fiber, page, url }
   })
 
 interface Case {
   readonly name: string
   readonly options: Partial<BrowserLogin.Options>
-  readonly token?: string
+  /** Whether the provider demands nonces. */
+  readonly nonces?: boolean
   readonly redirect?: RegExp
 }
 
 const cases: ReadonlyArray<Case> = [
   { name: "as it is", options: {} },
   { name: "with a pushed request", options: { pushed: true } },
-  { name: "with DPoP and its nonces", options: { dpop: true }, token: "DPoP" },
+  { name: "with DPoP", options: { dpop: true } },
+  { name: "with DPoP and nonces", options: { dpop: true }, nonces: true },
+  { name: "with a pushed request and DPoP", options: { dpop: true, pushed: true } },
   {
-    name: "with a pushed request, DPoP and its nonces",
+    name: "with a pushed request, DPoP and nonces",
     options: { dpop: true, pushed: true },
-    token: "DPoP"
+    nonces: true
   },
   {
     name: "over the IPv6 loopback",
@@ -107,34 +136,42 @@ const possible = cases.filter(({ options }) =>
 
 const browsing = describe.runIf(Chromium.available)
 
+/** What the provider is asked before it answers: it refuses the first proof where it wants a nonce in it. */
+const requests = ({ nonces, options }: Case): readonly [pushes: number, exchanges: number] => {
+  const refused = nonces === true ? 1 : 0
+  return options.pushed === true ? [1 + refused, 1] : [0, 1 + refused]
+}
+
 browsing("a login in a real browser", () => {
-  it.scopedLive.each(possible.map((one) => [one.name, one] as const))(
+  layer(shared, { excludeTestServices: true })(logins)
+})
+
+function logins(it: Vitest.MethodsNonLive<Browser | Providers, true>): void {
+  it.scoped.each(possible.map((one) => [one.name, one] as const))(
     "%s",
-    ([, { options, redirect = /^http:\/\/127\.0\.0\.1:/, token = "Bearer" }]) =>
+    ([, one]) =>
       Effect.gen(function*() {
-        const browser = yield* Chromium.make
-        const { complaints, fiber, idp, page, url } = yield* begin(browser, options)
+        const { nonces, options, redirect = /^http:\/\/127\.0\.0\.1:/ } = one
+        const { complaints, count, fiber, page, url } = yield* begin(options, () => Effect.void, nonces)
         assert.strictEqual(new URL(url).searchParams.has("request_uri"), options.pushed === true)
         yield* Chromium.logIn(page, url)
         assert.strictEqual(yield* Chromium.heading(page), "You are logged in")
         const grant = yield* Effect.flatten(Fiber.join(fiber))
-        assert.strictEqual(grant.token.type, token)
-        assert.strictEqual(grant.token.proofKey === undefined, token === "Bearer")
+        assert.strictEqual(grant.token.type, options.dpop === true ? "DPoP" : "Bearer")
+        assert.strictEqual(grant.token.proofKey === undefined, options.dpop !== true)
         assert.isDefined(grant.refreshToken)
         assert.isDefined(grant.idToken)
         assert.match(page.url(), redirect)
         assert.isTrue(page.url().endsWith("/callback/done"))
         assert.deepStrictEqual(complaints, [])
-        const pushes = idp.requests.filter(({ path }) => path === "/request").length
-        assert.isTrue(options.pushed === true ? pushes > 0 : pushes === 0)
+        assert.deepStrictEqual([count("/request"), count("/token")], requests(one))
       }),
     60_000
   )
 
-  it.scopedLive("leaves no code in the history", () =>
+  it.scoped("leaves no code in the history", () =>
     Effect.gen(function*() {
-      const browser = yield* Chromium.make
-      const { fiber, page, url } = yield* begin(browser)
+      const { fiber, page, url } = yield* begin()
       yield* Chromium.logIn(page, url)
       yield* Chromium.heading(page)
       yield* Fiber.join(fiber)
@@ -145,20 +182,18 @@ browsing("a login in a real browser", () => {
       assert.notMatch(entries.join(), /[?&]code=/)
     }), 60_000)
 
-  it.scopedLive("that the person cancels", () =>
+  it.scoped("that the person cancels", () =>
     Effect.gen(function*() {
-      const browser = yield* Chromium.make
-      const { fiber, page, url } = yield* begin(browser)
+      const { fiber, page, url } = yield* begin()
       yield* Chromium.logIn(page, url, { abort: true })
       assert.strictEqual(yield* Chromium.heading(page), "Access was not allowed")
       const error = yield* Effect.flip(Effect.flatten(Fiber.join(fiber)))
       assert.strictEqual(error.reason, "AccessDenied")
     }), 60_000)
 
-  it.scopedLive("whose code can't be redeemed", () =>
+  it.scoped("whose code can't be redeemed", () =>
     Effect.gen(function*() {
-      const browser = yield* Chromium.make
-      const { fiber, page, url } = yield* begin(browser, {
+      const { fiber, page, url } = yield* begin({
         client: { id: "web", auth: Client.basic(Redacted.make("wrong")) }
       })
       yield* Chromium.logIn(page, url)
@@ -167,11 +202,10 @@ browsing("a login in a real browser", () => {
       assert.strictEqual(error.reason, "InvalidClient")
     }), 60_000)
 
-  it.scopedLive("that the program gives up while it redeems the code", () =>
+  it.scoped("that the program gives up while it redeems the code", () =>
     Effect.gen(function*() {
-      const browser = yield* Chromium.make
       const asked = yield* Deferred.make<void>()
-      const { fiber, page, url } = yield* begin(browser, {}, (request) =>
+      const { fiber, page, url } = yield* begin({}, (request) =>
         request.url.endsWith("/token")
           ? Effect.zipRight(Deferred.succeed(asked, undefined), Effect.never)
           : Effect.void)
@@ -184,10 +218,9 @@ browsing("a login in a real browser", () => {
       assert.strictEqual(yield* Chromium.heading(page), "The login was cancelled")
     }), 60_000)
 
-  it.scopedLive("goes on after a visit that does not belong to it", () =>
+  it.scoped("goes on after a visit that does not belong to it", () =>
     Effect.gen(function*() {
-      const browser = yield* Chromium.make
-      const { fiber, page, url } = yield* begin(browser)
+      const { browser, fiber, page, url } = yield* begin()
       const stranger = yield* Chromium.open(browser)
       const redirectUri = new URL(url).searchParams.get("redirect_uri") ?? ""
       yield* Effect.promise(() => stranger.goto(`${redirectUri}?error=x&error_description=<img src=x>`))
@@ -196,7 +229,7 @@ browsing("a login in a real browser", () => {
       assert.strictEqual(yield* Chromium.heading(page), "You are logged in")
       yield* Effect.flatten(Fiber.join(fiber))
     }), 60_000)
-})
+}
 
 const states: ReadonlyArray<LoginPages.State> = [
   { _tag: "Succeeded" },
@@ -212,7 +245,7 @@ const states: ReadonlyArray<LoginPages.State> = [
   { _tag: "AlreadyDone" }
 ]
 
-const screens: Readonly<Record<string, BrowserContextOptions>> = {
+const screens: Readonly<Record<string, Playwright.BrowserContextOptions>> = {
   light: { colorScheme: "light", viewport: { width: 1000, height: 640 } },
   dark: { colorScheme: "dark", viewport: { width: 1000, height: 640 } },
   phone: {
@@ -239,7 +272,7 @@ const serve = (pages: ReadonlyArray<CallbackListener.Page>) =>
   )
 
 /** What can be wrong with a page that is shown, by what the browser makes of it. */
-const examine = (page: Page) =>
+const examine = (page: Playwright.Page) =>
   Effect.promise(() =>
     page.evaluate(() => {
       const channels = (color: string) => (color.match(/[\d.]+/g) ?? []).slice(0, 3).map(Number)
@@ -273,11 +306,15 @@ const examine = (page: Page) =>
   )
 
 browsing("the pages", () => {
-  it.scopedLive.each(Object.entries(screens))(
+  layer(Layer.scoped(Browser, Chromium.make), { excludeTestServices: true })(pages)
+})
+
+function pages(it: Vitest.MethodsNonLive<Browser, true>): void {
+  it.scoped.each(Object.entries(screens))(
     "are readable on a screen that is %s",
     ([name, screen]) =>
       Effect.gen(function*() {
-        const browser = yield* Chromium.make
+        const browser = yield* Browser
         const render = yield* LoginPages.make("browser login at idp.example", { name: "Acme Tools" })
         const door = yield* serve(states.map(render))
         const page = yield* Chromium.open(browser, screen)
@@ -307,9 +344,9 @@ browsing("the pages", () => {
   const hostile =
     "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">&amp;'\u202e"
 
-  it.scopedLive("show what is in a name, and run none of it", () =>
+  it.scoped("show what is in a name, and run none of it", () =>
     Effect.gen(function*() {
-      const browser = yield* Chromium.make
+      const browser = yield* Browser
       const render = yield* LoginPages.make(hostile, {
         words: { Denied: { heading: hostile, text: hostile } }
       })
@@ -335,9 +372,9 @@ browsing("the pages", () => {
       }
     }), 60_000)
 
-  it.scopedLive("may not be put into a frame, and load and run nothing", () =>
+  it.scoped("may not be put into a frame, and load and run nothing", () =>
     Effect.gen(function*() {
-      const browser = yield* Chromium.make
+      const browser = yield* Browser
       const render = yield* LoginPages.make("acme")
       const door = yield* serve([render({ _tag: "Succeeded" })])
       const page = yield* Chromium.open(browser)
@@ -359,4 +396,4 @@ browsing("the pages", () => {
       assert.match(refused, /^script-src/)
       assert.notStrictEqual(yield* Effect.promise(() => page.title()), "run")
     }), 60_000)
-})
+}

@@ -51,6 +51,8 @@ const setup = (
 
 it.scoped("a person is told what to do, does it, and is told that it worked", () =>
   Effect.gen(function*() {
+    // The provider's clock, by which its ID token is dated.
+    yield* TestClock.setTime(Date.now())
     const idp = yield* OidcProvider.make()
     const server = yield* AuthorizationServer.discover({ issuer: idp.issuer })
     const queue = yield* Queue.unbounded<LoginPrompt.Prompt | LoginPrompt.Progress>()

@@ -161,25 +161,90 @@ describe("layers", () => {
     yield* Effect.forEach(progress, prompt.progress)
   })
 
-  it.effect("layerConsole writes the prompt and how it ended", () =>
+  /** What the test writes to the console, by its method. */
+  const written = <A, E, R>(test: Effect.Effect<A, E, R>) =>
     Effect.gen(function*() {
       const lines: Array<string> = []
+      const others: Array<unknown> = []
       const console = yield* Console.consoleWith(Effect.succeed)
-      yield* TestClock.setTime(60_000)
-      yield* Effect.withConsole(Effect.provide(everything, LoginPrompt.layerConsole), {
+      yield* Effect.withConsole(test, {
         ...console,
-        log: (...args) => Effect.sync(() => lines.push(args.join(" ")))
+        log: (...args) => Effect.sync(() => others.push(args)),
+        error: (...args) => Effect.sync(() => lines.push(args.join(" ")))
       })
-      assert.deepStrictEqual(lines, [
-        LoginPrompt.render(device, 60_000),
-        "x: there is no display, so the login is done with a code on any device.",
-        "x: there is no display, so the login is done in a browser of any machine.",
-        "x: what was pasted is no address[2J. The login goes on.",
-        "x: logged in.",
-        "x: not logged in (AccessDenied). Log in again.[2J",
-        "x: the login was cancelled."
-      ])
+      assert.deepStrictEqual(others, [])
+      return lines
+    })
+
+  const told = [
+    LoginPrompt.render(device, 60_000),
+    "x: there is no display, so the login is done with a code on any device.",
+    "x: there is no display, so the login is done in a browser of any machine.",
+    "x: what was pasted is no address[2J. The login goes on.",
+    "x: logged in.",
+    "x: not logged in (AccessDenied). Log in again.[2J",
+    "x: the login was cancelled."
+  ]
+
+  it.effect("layerConsole writes the prompt and how it ended, beside the output of the program", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(60_000)
+      assert.deepStrictEqual(yield* written(Effect.provide(everything, LoginPrompt.layerConsole)), told)
     }))
+
+  it.effect("where none is given, it is the console, and nothing has to be provided", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(60_000)
+      const test: Effect.Effect<void> = Effect.asVoid(everything)
+      assert.deepStrictEqual(yield* written(test), told)
+      assert.isFalse((yield* LoginPrompt.LoginPrompt).canPaste)
+    }))
+
+  it.effect("layerConsole says every half a minute how it goes, and nothing of a login that has ended", () =>
+    Effect.gen(function*() {
+      const source = device.source
+      const polls = Effect.gen(function*() {
+        const prompt = yield* LoginPrompt.LoginPrompt
+        yield* prompt.progress({ _tag: "Waiting", source, nextAt: 0 })
+        yield* prompt.show(device)
+        for (let at = 5_000; at < device.expiresAt; at += 5_000) {
+          yield* TestClock.adjust("5 seconds")
+          const nextAt = at + 5_000
+          yield* prompt.progress(
+            at < 300_000 || at > 350_000
+              ? { _tag: "Waiting", source, nextAt }
+              : { _tag: "Trouble", source, reason: "Network\u001b[2J", nextAt }
+          )
+        }
+        yield* prompt.progress({ _tag: "Cancelled", source })
+        yield* TestClock.adjust("1 minute")
+        yield* prompt.progress({ _tag: "Waiting", source, nextAt: 0 })
+      })
+      const lines = yield* written(Effect.provide(polls, LoginPrompt.layerConsole))
+      assert.strictEqual(lines.length, 1 + 19 + 1)
+      assert.strictEqual(
+        lines[1],
+        "device login at idp.test: waiting for your approval, 10 minutes left, next look in 5 s."
+      )
+      assert.strictEqual(
+        lines[10],
+        "device login at idp.test: the server can't be asked just now (Network[2J), 5 minutes left, next look in 5 s."
+      )
+      assert.strictEqual(
+        lines[19],
+        "device login at idp.test: waiting for your approval, 30 s left, next look in 5 s."
+      )
+    }))
+
+  for (const time of [NaN, Infinity, -Infinity]) {
+    it(`a wait without an end (${time}) is told without one`, () => {
+      const wait = { _tag: "Waiting", source: "x\u202e", nextAt: time } as const
+      assert.strictEqual(
+        LoginPrompt.renderWait(wait, { expiresAt: time, now: 0 }),
+        "x: waiting for your approval."
+      )
+    })
+  }
 
   it.effect("layerQueue gives all of it, in order", () =>
     Effect.gen(function*() {

@@ -25,6 +25,18 @@ const desktop: Surroundings.Facts = {
   wanted: undefined
 }
 
+/** What the build services say of themselves. */
+const builds = [
+  "GITHUB_ACTIONS",
+  "GITLAB_CI",
+  "BUILDKITE",
+  "CIRCLECI",
+  "TF_BUILD",
+  "JENKINS_URL",
+  "TEAMCITY_VERSION",
+  "CODEBUILD_BUILD_ID"
+]
+
 describe("decide", () => {
   const yes = undefined
   const cases: ReadonlyArray<
@@ -60,15 +72,21 @@ describe("decide", () => {
       "a build machine",
       { ci: "CI", terminal: false },
       "this is a build machine (CI)",
-      "this is a build machine (CI)"
+      yes
     ],
     [
       "a build machine with all that a desktop has",
       { ci: "CI", browserCommand: true },
       "this is a build machine (CI)",
-      "this is a build machine (CI)"
+      yes
     ],
-    ["no terminal", { terminal: false }, yes, "there is no terminal"]
+    ["no terminal", { terminal: false }, yes, yes],
+    [
+      "neither a terminal nor a display",
+      { terminal: false, display: false },
+      "there is no display",
+      "there is no terminal, and no browser can open"
+    ]
   ]
   for (const [name, facts, browser, person] of cases) {
     it(name, () => {
@@ -138,7 +156,7 @@ describe("facts", () => {
       browserCommand: true
     }],
     ["CI", factsOf({ CI: "true" }), { ci: "CI" }],
-    ["CI of a name of its own", factsOf({ GITLAB_CI: "1" }), { ci: "GITLAB_CI" }],
+    ...builds.map((name) => [name, factsOf({ [name]: "https://ci.test/" }), { ci: name }] as const),
     ["CI=false", factsOf({ CI: "false" }), {}],
     ["CI=0", factsOf({ CI: "0" }), {}],
     ["Docker", factsOf({}, { ...linux, "/.dockerenv": "" }), { container: "/.dockerenv" }],
@@ -163,7 +181,16 @@ describe("facts", () => {
     ["no terminal", factsOf({}, linux, false), { terminal: false }],
     ["wanted", factsOf({ EFFECT_CREDENTIALS_LOGIN: "device" }), { wanted: "device" }],
     ["wanted in capitals", factsOf({ EFFECT_CREDENTIALS_LOGIN: " Browser " }), { wanted: "browser" }],
-    ["wanted, but no way that there is", factsOf({ EFFECT_CREDENTIALS_LOGIN: "carrier pigeon" }), {}]
+    ["wanted, but no way that there is", factsOf({ EFFECT_CREDENTIALS_LOGIN: "carrier pigeon" }), {
+      wanted: "misspelt"
+    }],
+    ["wanted, the name of a property of all objects", factsOf({ EFFECT_CREDENTIALS_LOGIN: "constructor" }), {
+      wanted: "misspelt"
+    }],
+    ["wanted, at great length", factsOf({ EFFECT_CREDENTIALS_LOGIN: "browser".repeat(10_000) }), {
+      wanted: "misspelt"
+    }],
+    ["wanted, but blank", factsOf({ EFFECT_CREDENTIALS_LOGIN: " \t" }), {}]
   ]
   for (const [name, facts, expected] of cases) {
     it.effect(name, () =>
@@ -290,6 +317,12 @@ describe("the launcher", () => {
     Effect.gen(function*() {
       const { none, opened } = yield* opening({ remote: "SSH_TTY", wanted: "browser" })
       assert.deepStrictEqual([none, opened], [undefined, ["https://idp.test/"]])
+    }))
+
+  it.effect("opens none where nobody can tell what the person wants", () =>
+    Effect.gen(function*() {
+      const { none, opened } = yield* opening({ remote: "SSH_TTY", wanted: "misspelt" })
+      assert.deepStrictEqual([none, opened], ["this is a remote session (SSH_TTY)", []])
     }))
 
   it.effect("knows what the launcher below can't do", () =>

@@ -175,6 +175,18 @@ describe("where there is no terminal", () => {
     }))
 })
 
+it.effect("a terminal that hangs keeps no program from ending", () =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const display = () => Effect.uninterruptible(Effect.never)
+    const { prompt } = yield* Scope.extend(setup({ qr: false, display }), scope)
+    yield* Effect.forkDaemon(prompt.show(device))
+    yield* Effect.yieldNow()
+    const closing = yield* Effect.forkDaemon(Scope.close(scope, Exit.void))
+    yield* TestClock.adjust("5 seconds")
+    assert.isNotNull(closing.unsafePoll())
+  }))
+
 /** What a camera sees: each half of a block as some dots, in the colours of the terminal. */
 const scan = (lines: ReadonlyArray<string>, theme: { readonly ink: number; readonly paper: number }) => {
   const dot = 4

@@ -145,6 +145,129 @@ describe("a resource that wants to harm", () => {
     }))
 })
 
+describe("a document that is not what it should be", () => {
+  const resourceDocument = "/.well-known/oauth-protected-resource/mcp"
+  const serverDocument = "/.well-known/oauth-authorization-server"
+  const big = JSON.stringify({ resource: url, authorization_servers: [issuer], pad: "x".repeat(2 ** 21) })
+  const moved = new Response("", { status: 302, headers: { location: "https://evil.test/" } })
+  const of = (document: unknown) => () => Response.json(document)
+  const named = (...authorization_servers: ReadonlyArray<unknown>) =>
+    of({ resource: url, authorization_servers })
+  const server = (change: object) => of({ issuer, token_endpoint: `${issuer}/token`, ...change })
+  const challenged = (place: string) => () =>
+    new Response("", {
+      status: 401,
+      headers: { "www-authenticate": challenge({ resource_metadata: place }) }
+    })
+
+  const cases: ReadonlyArray<readonly [string, string, () => Response, string]> = [
+    ["a resource's that is huge", resourceDocument, () => new Response(big), "MalformedAnswer"],
+    ["a resource's that redirects", resourceDocument, () => moved.clone(), "MalformedAnswer"],
+    ["a resource's that is a page", resourceDocument, () => new Response("<html>"), "MalformedAnswer"],
+    ["a resource's that is a list", resourceDocument, of([]), "MalformedAnswer"],
+    [
+      "a resource's of another resource",
+      resourceDocument,
+      of({ resource: "https://b.test/" }),
+      "InvalidMetadata"
+    ],
+    ["a resource's of a neighbour", resourceDocument, of({ resource: `${url}2` }), "InvalidMetadata"],
+    [
+      "a resource's of all of its host",
+      resourceDocument,
+      of({ resource: "https://api.test" }),
+      "InvalidMetadata"
+    ],
+    ["a resource's with no server", resourceDocument, named(), "InvalidMetadata"],
+    ["a resource's with servers of numbers", resourceDocument, named(1), "MalformedAnswer"],
+    ["a resource's with a server here", resourceDocument, named("http://127.0.0.1:8080"), "InsecureUrl"],
+    ["a resource's with a server next door", resourceDocument, named("https://192.168.1.1"), "InsecureUrl"],
+    [
+      "a resource's with a server of IPv6",
+      resourceDocument,
+      named("https://[::ffff:10.0.0.1]"),
+      "InsecureUrl"
+    ],
+    ["a resource's with an odd number", resourceDocument, named("https://0x7f.1/"), "InsecureUrl"],
+    ["a resource's with a server in clear", resourceDocument, named("http://idp.test"), "InsecureUrl"],
+    ["a resource's with a query", resourceDocument, named(`${issuer}?x=/`), "InsecureUrl"],
+    [
+      "a resource's with a name that hides",
+      resourceDocument,
+      named("https://idp.test@evil.test"),
+      "InsecureUrl"
+    ],
+    ["a server's that is huge", serverDocument, () => new Response(big), "MalformedAnswer"],
+    ["a server's that redirects", serverDocument, () => moved.clone(), "MalformedAnswer"],
+    ["a server's that is a page", serverDocument, () => new Response("<html>"), "MalformedAnswer"],
+    [
+      "a server's of another issuer",
+      serverDocument,
+      server({ issuer: "https://evil.test" }),
+      "IssuerMismatch"
+    ],
+    ["a server's of a path of it", serverDocument, server({ issuer: `${issuer}/x` }), "IssuerMismatch"],
+    ["a server's of nobody", serverDocument, of({ token_endpoint: `${issuer}/token` }), "MalformedAnswer"],
+    [
+      "a server's that registers in clear",
+      serverDocument,
+      server({ registration_endpoint: "http://idp.test/register" }),
+      "InsecureUrl"
+    ],
+    [
+      "a server's whose keys are next door",
+      serverDocument,
+      server({ jwks_uri: "https://169.254.169.254/latest" }),
+      "InsecureUrl"
+    ],
+    [
+      "a server's whose tokens are of this machine",
+      serverDocument,
+      server({ token_endpoint: "https://localhost/token" }),
+      "InsecureUrl"
+    ],
+    ["a challenge that leads here", url, challenged("http://127.0.0.1:2375/"), "InsecureUrl"],
+    ["a challenge that leads into the cloud", url, challenged("http://169.254.169.254/"), "InsecureUrl"]
+  ]
+
+  for (const [what, place, answer, reason] of cases) {
+    it.scoped(`${what} leads to ${reason}: nothing is asked elsewhere, and nobody`, () =>
+      Effect.gen(function*() {
+        const world = yield* makeWorld
+        world.set.before = (request) =>
+          request.url === place || new URL(request.url).pathname === place ? answer() : undefined
+        const api = yield* access(world)
+        const error = yield* Effect.flip(api.source.get)
+        expect(error.reason).toBe(reason)
+        expect(error.message.length).toBeLessThan(400)
+        expect([world.registrations(), world.logins.length]).toEqual([0, 0])
+        const hosts = world.requests.map(({ url }) => new URL(url).hostname)
+        expect(hosts.filter((host) => host !== "api.test" && host !== "idp.test")).toEqual([])
+      }))
+  }
+
+  it.scoped("that puts its hundred servers one after the other is remembered for the last of them", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld
+      const api = yield* access(world, {
+        cacheFor: "1 minute",
+        client: { documentUrl: "https://app.test/c.json" }
+      })
+      world.set.server = () => ({ client_id_metadata_document_supported: true })
+      const visit = (name: string) =>
+        Effect.suspend(() => {
+          world.set.metadata = { resource: url, authorization_servers: [`https://${name}.test`] }
+          return Effect.zipRight(TestClock.adjust("61 seconds"), api.found)
+        })
+      for (let index = 0; index < 30; index++) yield* visit(`s${index}`)
+      const reads = (name: string) =>
+        world.requests.filter((request) => request.url.startsWith(`https://${name}.test/`)).length
+      yield* visit("s29")
+      yield* visit("s0")
+      expect([reads("s29"), reads("s0")]).toEqual([1, 2])
+    }))
+})
+
 describe("a resource that changes", () => {
   it.scoped("while somebody logs in doesn't take that login away", () =>
     Effect.gen(function*() {

@@ -232,3 +232,70 @@ describe("a client that its server has forgotten", () => {
       expect(requests).toEqual([])
     }))
 })
+
+describe("a client that may also log in by code on another device", () => {
+  const device = "urn:ietf:params:oauth:grant-type:device_code"
+
+  for (
+    const [what, endpoint, asked, expected] of [
+      ["says so where the server has such logins", true, ["authorization_code", device], [
+        "authorization_code",
+        device
+      ]],
+      ["does not where the server has none", false, ["authorization_code", device], ["authorization_code"]],
+      ["does all the same where there is nothing else", false, [device], [device]],
+      ["is what it is by default", false, undefined, ["authorization_code", "refresh_token"]]
+    ] as const
+  ) {
+    it.effect(what, () =>
+      Effect.gen(function*() {
+        const { registry, requests, waited } = yield* setting()
+        const server = yield* AuthorizationServer.make({
+          issuer,
+          tokenEndpoint: `${issuer}/token`,
+          registrationEndpoint: `${issuer}/register`,
+          deviceAuthorizationEndpoint: endpoint ? `${issuer}/device` : undefined
+        })
+        const clients = yield* registry({ metadata: { ...metadata, grantTypes: asked } })
+        yield* waited(clients.resolve(server))
+        expect(JSON.parse(requests[0]?.body ?? "")["grant_types"]).toEqual(expected)
+      }))
+  }
+})
+
+describe("a server that answers no registration", () => {
+  it.effect("is asked once by all who wait, and keeps nobody from another one", () =>
+    Effect.gen(function*() {
+      const vault = yield* MemoryVault.make()
+      const requests: Array<Request> = []
+      const http = clientOf(
+        ({ url }) =>
+          url.startsWith(issuer)
+            ? Effect.never
+            : Effect.succeed(Response.json({ client_id: "there" }, { status: 201 })),
+        requests
+      )
+      const at = (issuer: string) =>
+        AuthorizationServer.make({
+          issuer,
+          tokenEndpoint: `${issuer}/token`,
+          registrationEndpoint: `${issuer}/register`
+        })
+      const clients = yield* ClientRegistry.make({ metadata, requestTimeLimit: "30 seconds" }).pipe(
+        Effect.provideService(Vault.Vault, vault),
+        Effect.provideService(HttpClient.HttpClient, http)
+      )
+      const silent = yield* at(issuer)
+      const waiting = yield* Effect.forEach(
+        [0, 1, 2, 3, 4],
+        () => Effect.fork(Effect.flip(clients.resolve(silent)))
+      )
+      yield* TestClock.adjust("1 second")
+      expect((yield* clients.resolve(yield* at("https://other.test"))).client.id).toBe("there")
+      yield* TestClock.adjust("30 seconds")
+      for (const error of yield* Effect.forEach(waiting, Fiber.join)) {
+        expect(error).toMatchObject({ reason: "Timeout" })
+      }
+      expect(requests.filter(({ url }) => url.startsWith(issuer))).toHaveLength(1)
+    }))
+})

@@ -61,7 +61,7 @@ export interface Settings {
   /** Fails logins. */
   denies: TokenError | undefined
   /** Answers before everything else. */
-  before: (request: Request) => Response | "dropped" | undefined
+  before: (request: Request) => Response | "dropped" | "hangs" | undefined
   /** Milliseconds that a registration takes. */
   registrationTakes: number
 }
@@ -99,6 +99,7 @@ export const makeWorld: Effect.Effect<World> = Effect.map(MemoryVault.make(), (v
     http: clientOf((request) => {
       const before = set.before(request)
       if (before === "dropped") return Effect.fail("dropped")
+      if (before === "hangs") return Effect.never
       const answer = Effect.sync(() => before ?? respond(self, request))
       return request.url.endsWith("/register") ? Effect.delay(answer, set.registrationTakes) : answer
     }, requests)

@@ -35,14 +35,23 @@ export const setting = (options?: VirtualIdentityProvider.Options) =>
     )
     const refresh = { server, client: { id: "app" } }
     const vault = yield* TokenFileVault.make({ path: file })
-    const logins = { count: 0, failure: undefined as TokenError | undefined, takes: Effect.void }
+    const logins = {
+      count: 0,
+      failure: undefined as TokenError | undefined,
+      takes: Effect.void,
+      scopes: undefined as ReadonlyArray<string> | undefined,
+      change: (grant: Grant.Grant): Grant.Grant => grant
+    }
     const login = {
       name: "test login",
       timeLimit: Duration.minutes(5),
       login: Effect.suspend((): Effect.Effect<Grant.Grant, TokenError> => {
         logins.count++
-        const { failure, takes } = logins
-        return Effect.zipRight(takes, failure === undefined ? idp.issue("app") : Effect.fail(failure))
+        const { change, failure, scopes, takes } = logins
+        return Effect.zipRight(
+          takes,
+          failure === undefined ? Effect.map(idp.issue("app", scopes), change) : Effect.fail(failure)
+        )
       })
     }
     /** The vault as another process sees it. */

@@ -75,7 +75,7 @@ describe("an MCP server made of the official SDK, with a certified authorization
       expect(logins[0]?.searchParams.get("resource")).toBe(mcp.url)
 
       const called = yield* say("tools/call", greet)
-      expect(called.body.result.content).toEqual([{ type: "text", text: "hello" }])
+      expect(called.body.result.content).toEqual(Mcp.greeting)
       expect(logins[1]?.searchParams.get("scope")?.split(" ").sort()).toEqual([
         "offline_access",
         "tools:read",

@@ -5,11 +5,6 @@
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
 import { describe, expect, it } from "@effect/vitest"
-import { UnauthorizedError } from "@modelcontextprotocol/sdk/client/auth.js"
-import type { OAuthClientProvider } from "@modelcontextprotocol/sdk/client/auth.js"
-import { Client } from "@modelcontextprotocol/sdk/client/index.js"
-import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js"
-import type { OAuthClientInformationMixed, OAuthTokens } from "@modelcontextprotocol/sdk/shared/auth.js"
 import * as BrowserLogin from "effect-credentials/login/BrowserLogin"
 import * as ResourceAccess from "effect-credentials/manager/ResourceAccess"
 import * as RefreshScheduler from "effect-credentials/RefreshScheduler"
@@ -18,8 +13,7 @@ import * as Vault from "effect-credentials/vault/Vault"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Mcp from "./kit.js"
-
-const redirectUri = "http://127.0.0.1/callback"
+import * as Official from "./official.js"
 
 interface Told {
   /** The requests to both servers, in order; those of the person are left out. */
@@ -62,41 +56,17 @@ const watch = <A>(order: Array<string>, list: Array<A>, name: (one: A) => string
 /** The official client; the person's browser comes back to an address where nobody listens. */
 const official = (mcp: Mcp.Mcp, idp: Mcp.Registrar, authorize: Array<URL>) =>
   Effect.promise(async () => {
-    const held: { client?: OAuthClientInformationMixed; tokens?: OAuthTokens; verifier?: string } = {}
-    const provider: OAuthClientProvider = {
-      redirectUrl: redirectUri,
-      clientMetadata: {
-        client_name: "Test client",
-        redirect_uris: [redirectUri],
-        grant_types: ["authorization_code", "refresh_token"],
-        response_types: ["code"],
-        token_endpoint_auth_method: "none",
-        application_type: "native"
-      } as OAuthClientProvider["clientMetadata"],
-      clientInformation: () => held.client,
-      saveClientInformation: (client) => void (held.client = client),
-      tokens: () => held.tokens,
-      saveTokens: (tokens) => void (held.tokens = tokens),
-      saveCodeVerifier: (verifier) => void (held.verifier = verifier),
-      codeVerifier: () => held.verifier ?? "",
-      redirectToAuthorization: (url) => void authorize.push(url)
-    }
-    const connect = async (): Promise<Client> => {
-      const transport = new StreamableHTTPClientTransport(new URL(mcp.url), { authProvider: provider })
-      const client = new Client({ name: "official", version: "1.0.0" })
-      try {
-        await client.connect(transport as never)
-        return client
-      } catch (error) {
-        if (!(error instanceof UnauthorizedError)) throw error
-        const back = new URL(await Effect.runPromise(idp.authorize(String(authorize.at(-1)))))
-        await transport.finishAuth(back.searchParams.get("code") ?? "")
-        return connect()
-      }
-    }
-    const client = await connect()
+    const client = await Official.connect({
+      url: mcp.url,
+      authorize,
+      person: async (url) => {
+        const back = new URL(await Effect.runPromise(idp.authorize(url.href)))
+        return back.searchParams.get("code") ?? ""
+      },
+      held: {}
+    })
     const { content } = await client.callTool({ name: "greet", arguments: {} })
-    expect(content).toEqual([{ type: "text", text: "hello" }])
+    expect(content).toEqual(Mcp.greeting)
     await client.close()
   })
 
@@ -104,14 +74,14 @@ const ours = (mcp: Mcp.Mcp, idp: Mcp.Registrar, authorize: Array<URL>) =>
   Effect.gen(function*() {
     const api = yield* ResourceAccess.make({
       url: mcp.url,
-      client: { metadata: { name: "Test client", redirectUris: [redirectUri] } },
+      client: { metadata: { name: "Test client", redirectUris: [Official.redirectUri] } },
       login: BrowserLogin.make,
       interactive: true
     })
     const http = api.http(yield* HttpClient.HttpClient)
     yield* Mcp.say(http, mcp.url, "initialize", Mcp.initialize)
     const called = yield* Mcp.say(http, mcp.url, "tools/call", { name: "greet", arguments: {} })
-    expect(called.body.result.content).toEqual([{ type: "text", text: "hello" }])
+    expect(called.body.result.content).toEqual(Mcp.greeting)
   }).pipe(
     Effect.scoped,
     Effect.provide([Mcp.person(idp.approve, authorize), RefreshScheduler.layer]),
@@ -160,6 +130,7 @@ describe("beside the official client, ours", () => {
           resource: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/mcp$/),
           // The provider offers renewal without the person; theirs doesn't ask for it.
           scope: `${scope} offline_access`,
+          prompt: "consent",
           state: expect.stringMatching(/^[\w-]{43}$/)
         })
         expect(resource).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/mcp$/)

@@ -11,8 +11,6 @@ import {
   mcpAuthMetadataRouter
 } from "@modelcontextprotocol/sdk/server/auth/router.js"
 import type { AuthInfo } from "@modelcontextprotocol/sdk/server/auth/types.js"
-import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js"
-import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js"
 import * as BrowserLauncher from "effect-credentials/login/BrowserLauncher"
 import type * as CallbackListener from "effect-credentials/login/CallbackListener"
 import * as LoginPrompt from "effect-credentials/login/LoginPrompt"
@@ -22,9 +20,9 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import express from "express"
 import * as jose from "jose"
-import { createServer } from "node:http"
-import type { Server } from "node:http"
 import type { AddressInfo } from "node:net"
+import * as Loopback from "../../examples/demo/loopback.js"
+import * as DemoServer from "../../examples/demo/mcpServer.js"
 import * as OidcProvider from "../support/OidcProvider.js"
 
 export interface Seen {
@@ -60,7 +58,7 @@ export interface Options {
 export const make = (options: Options): Effect.Effect<Mcp, never, Scope.Scope> =>
   Effect.gen(function*() {
     const app = express()
-    const server = yield* listen
+    const server = yield* Loopback.listen
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     const url = new URL(`${origin}/mcp`)
     const requests: Array<Seen> = []
@@ -120,7 +118,7 @@ export const make = (options: Options): Effect.Effect<Mcp, never, Scope.Scope> =
       (request, response, next) =>
         guard(request.body?.method === "tools/call" ? forCalls : required)(request, response, next)
     )
-    app.post("/mcp", (request, response) => void answer(request, response))
+    app.post("/mcp", (request, response) => void DemoServer.answer(request, response))
     app.use("/mcp", (_request, response) => void response.sendStatus(405))
     server.on("request", app)
     return { url: url.href, requests, admitted }
@@ -136,31 +134,6 @@ const verified = (
     const { InvalidTokenError } = await import("@modelcontextprotocol/sdk/server/auth/errors.js")
     throw new InvalidTokenError("The token does not hold")
   })
-
-const answer = async (request: express.Request, response: express.Response): Promise<void> => {
-  const server = new McpServer({ name: "test", version: "1.0.0" })
-  server.registerTool(
-    "greet",
-    { description: "Says hello" },
-    () => ({ content: [{ type: "text", text: "hello" }] })
-  )
-  const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true })
-  response.on("close", () => void transport.close())
-  await server.connect(transport as never)
-  await transport.handleRequest(request, response, request.body)
-}
-
-export const listen: Effect.Effect<Server, never, Scope.Scope> = Effect.acquireRelease(
-  Effect.async<Server>((resume) => {
-    const server = createServer()
-    server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-  }),
-  (server) =>
-    Effect.async<void>((resume) => {
-      server.closeAllConnections()
-      server.close(() => resume(Effect.void))
-    })
-)
 
 export interface Registrar extends OidcProvider.OidcProvider {
   /** Loses a client, as servers do. */
@@ -243,6 +216,9 @@ export const say = <E>(
     (response) =>
       Effect.map(response.json, (body) => ({ status: response.status, body: body as Said["body"] }))
   )
+
+/** What the tool `greet` gives. */
+export const greeting = [{ type: "text", text: "hello from the tool" }]
 
 export const initialize = {
   protocolVersion: "2025-06-18",

@@ -266,7 +266,7 @@ describe("the address for the browser", () => {
       "a",
       null
     ],
-    ["is asked for at the caller's will", {}, { offlineAccess: true }, "offline_access", null],
+    ["is asked for at the caller's will", {}, { offlineAccess: true }, "offline_access", "consent"],
     [
       "comes with consent in an OpenID login",
       {},

@@ -71,13 +71,13 @@ describe("a login that can't be believed fails", () => {
   const now = 300
 
   const cases: ReadonlyArray<readonly [string, IdTokenOf, string, string, Identity.Script?]> = [
-    ["no ID token", () => undefined, "Misconfigured", "UnsupportedGrant"],
-    ["no text", () => 7 as never, "Misconfigured", "UnsupportedGrant"],
+    ["no ID token", () => undefined, "Misconfigured", "InvalidOption"],
+    ["no text", () => 7 as never, "Misconfigured", "InvalidOption"],
     [
       "not for this client",
       (nonce) => sign(claims({ nonce, aud: "other" })),
       "Misconfigured",
-      "InvalidClient"
+      "InvalidOption"
     ],
     [
       "of another issuer",
@@ -92,7 +92,7 @@ describe("a login that can't be believed fails", () => {
       "two audiences",
       (nonce) => sign(claims({ nonce, aud: ["app", "b"] })),
       "Misconfigured",
-      "InvalidClient"
+      "InvalidOption"
     ],
     [
       "not signed",

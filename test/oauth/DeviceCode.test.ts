@@ -70,6 +70,8 @@ const failure = (result: Effect.Effect.Success<ReturnType<typeof run>>) => {
 describe("with a real provider", () => {
   const setup = (scopes: ReadonlyArray<string>, options: OidcProvider.Options = {}) =>
     Effect.gen(function*() {
+      // The provider's clock, by which its ID tokens are dated.
+      yield* TestClock.setTime(Date.now())
       const idp = yield* OidcProvider.make(options)
       const server = yield* AuthorizationServer.discover({ issuer: idp.issuer })
       return { device: yield* DeviceCode.make({ server, client: { id: "device" }, scopes }), idp }

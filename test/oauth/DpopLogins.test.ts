@@ -116,6 +116,6 @@ it.effect("one exchange asks once more for the clock and once for a nonce, and i
     )
     yield* Effect.flip(source.get)
     assert.strictEqual(calls.length, 3)
-    // 20 seconds for the metadata, and 15 for each request: these three, and one that looks for a nonce.
-    assert.strictEqual(Duration.toSeconds(source.timeLimit), 20 + 4 * 15)
+    // 20 seconds for the metadata, and 15 for each request.
+    assert.strictEqual(Duration.toSeconds(source.timeLimit), 20 + 3 * 15)
   }))

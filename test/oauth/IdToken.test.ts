@@ -197,7 +197,7 @@ describe("an ID token that is not to be believed", () => {
           return [_tag, reason]
         })
       assert.deepStrictEqual(yield* meaning(sign(claims({ iss: "x" }))), ["Misconfigured", "IssuerMismatch"])
-      assert.deepStrictEqual(yield* meaning(sign(claims({ aud: "x" }))), ["Misconfigured", "InvalidClient"])
+      assert.deepStrictEqual(yield* meaning(sign(claims({ aud: "x" }))), ["Misconfigured", "InvalidOption"])
       assert.deepStrictEqual(yield* meaning(sign(claims({ exp: -60 }))), ["ReauthRequired", "GrantRejected"])
       assert.deepStrictEqual(yield* meaning(sign(claims(), evil)), ["ReauthRequired", "GrantRejected"])
     }))

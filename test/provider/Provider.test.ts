@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { readdirSync } from "node:fs"
 import { serve } from "../oauth/kit.js"
+import * as Replay from "./Replay.js"
 
 const presets: ReadonlyArray<Provider.Provider> = [
   Anthropic.provider,
@@ -160,8 +161,24 @@ describe("Entra", () => {
   })
 })
 
-it("each preset has a contract that was recorded", () => {
-  const contracts = readdirSync(new URL("./contracts", import.meta.url)).sort()
-  const ids = presets.map(({ id }) => `${id.replace("-china", "")}.json`)
-  assert.deepStrictEqual(contracts, [...new Set(ids)].sort())
+describe("the contracts", () => {
+  const documented = ["entra", "github", "google"]
+
+  it("are there for each preset, and say what they were written from", () => {
+    const names = readdirSync(new URL("./contracts", import.meta.url)).sort()
+    const ids = presets.map(({ id }) => `${id.replace("-china", "")}.json`)
+    assert.deepStrictEqual(names, [...new Set(ids)].sort())
+    for (const name of names.map((file) => file.replace(".json", ""))) {
+      const { provider, sources, writtenFrom } = Replay.read(name)
+      assert.strictEqual(provider, name)
+      assert.strictEqual(
+        writtenFrom,
+        documented.includes(name)
+          ? "the provider's published documents, not recorded live"
+          : "what public clients of the provider send and take, not recorded live"
+      )
+      assert.isAtLeast(sources.length, 1)
+      for (const source of sources) assert.strictEqual(new URL(source).protocol, "https:")
+    }
+  })
 })

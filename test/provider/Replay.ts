@@ -1,6 +1,8 @@
 /**
- * A provider that is nothing but its recorded contract: which requests it takes, field by field, and what it
- * answers. A request that lacks a demanded field or has one that the contract doesn't know gets the provider's own
+ * A provider that is nothing but its written contract: which requests it takes, field by field, and what it
+ * answers. No contract was recorded from a live server: each says what it was written from, which is the provider's
+ * published documents or, where it has none for this, what public clients of it send and take. So a test over a
+ * contract shows that a preset does what is publicly known, not that the server still does. A request that lacks a demanded field or has one that the contract doesn't know gets the provider's own
  * error, and is written down.
  *
  * In a contract `*` is any text, and `{name}` the value that was last sent or given under that name. In an answer
@@ -40,7 +42,9 @@ export interface Ask {
 
 export interface Contract {
   readonly provider: string
-  /** Where the facts were published. */
+  /** What kind of source it has: published documents, or what public clients do. */
+  readonly writtenFrom: string
+  /** Where that can be read. */
   readonly sources: ReadonlyArray<string>
   readonly client: { readonly id: string; readonly secret?: string }
   readonly asks: Readonly<Record<string, Ask>>

@@ -1,4 +1,4 @@
-/** What each recorded answer means here: none is left out. */
+/** What each answer of a contract means here: none is left out. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Anthropic from "effect-credentials/provider/Anthropic"
 import * as Entra from "effect-credentials/provider/Entra"

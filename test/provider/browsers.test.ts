@@ -1,4 +1,4 @@
-/** Each preset with a browser login, over the provider's recorded contract. */
+/** Each preset with a browser login, over the contract of the provider. */
 import { assert, describe, it } from "@effect/vitest"
 import * as BrowserLauncher from "effect-credentials/login/BrowserLauncher"
 import * as BrowserLogin from "effect-credentials/login/BrowserLogin"
@@ -98,6 +98,15 @@ describe.each(Object.entries(presets))("%s", (name, expected) => {
       const revocation = yield* revoker(provider, scene)
       assert.strictEqual(yield* revocation.isOffered, contract.asks["revoke"] !== undefined)
       if (contract.asks["revoke"] !== undefined) yield* revocation.revoke(again)
+      assert.deepStrictEqual(scene.replay.complaints, [])
+    }))
+
+  it.effect("never hears of the resource that a token is for, but remembers it", () =>
+    Effect.gen(function*() {
+      const scene = yield* setup(provider, contract)
+      const { grant } = yield* browse(provider, scene, redirectUri, { resource: "https://api.test" })
+      const renewed = yield* Effect.flatMap(redeemer(provider, scene), (redeem) => redeem(grant))
+      assert.strictEqual(renewed.extra["resource"], "https://api.test")
       assert.deepStrictEqual(scene.replay.complaints, [])
     }))
 

@@ -1,4 +1,4 @@
-/** Each preset with a device login, over the provider's recorded contract. */
+/** Each preset with a device login, over the contract of the provider. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Entra from "effect-credentials/provider/Entra"
 import * as GitHub from "effect-credentials/provider/GitHub"
@@ -164,6 +164,17 @@ describe.each(Object.entries(presets))("%s", (name, expected) => {
         assert.strictEqual(polls(scene.replay).at(-1), expected.deadline - 1)
       }))
   }
+
+  it.effect("never hears of the resource that a token is for, but remembers it", () =>
+    Effect.gen(function*() {
+      const scene = yield* setup(expected.provider, contract)
+      const resource = "https://api.test"
+      const { exit } = yield* logIn(expected.provider, scene, "1 hour", { ...changes, resource })
+      const redeem = yield* redeemer(expected.provider, scene)
+      const renewed = yield* redeem(success(exit))
+      assert.strictEqual(renewed.extra["resource"], resource)
+      assert.deepStrictEqual(scene.replay.complaints, [])
+    }))
 
   it.effect("knows a dead refresh token", () =>
     Effect.gen(function*() {

@@ -1,4 +1,4 @@
-/** Runs a preset against a recorded contract, on the virtual clock. */
+/** Runs a preset against a contract, on the virtual clock. */
 import * as AuthorizationCode from "effect-credentials/oauth/AuthorizationCode"
 import * as DeviceCode from "effect-credentials/oauth/DeviceCode"
 import * as RefreshToken from "effect-credentials/oauth/RefreshToken"
@@ -57,8 +57,13 @@ export const logIn = Effect.fnUntraced(
 
 /** Follows the link as a browser would, and redeems the code that comes back. */
 export const browse = Effect.fnUntraced(
-  function*(provider: Provider.WithBrowser, { options, replay }: Setup, redirectUri: string) {
-    const login = yield* AuthorizationCode.make(Provider.browser(provider, options)).pipe(
+  function*(
+    provider: Provider.WithBrowser,
+    { options, replay }: Setup,
+    redirectUri: string,
+    changes: Partial<Provider.LoginOptions> = {}
+  ) {
+    const login = yield* AuthorizationCode.make(Provider.browser(provider, { ...options, ...changes })).pipe(
       Effect.provide(replay.layer)
     )
     const attempt = yield* login.begin({ redirectUri })

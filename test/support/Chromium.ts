@@ -6,23 +6,10 @@ import type * as Scope from "effect/Scope"
 import { existsSync } from "node:fs"
 import { chromium } from "playwright-core"
 import type { Browser, BrowserContextOptions, Page } from "playwright-core"
-
-const executablePath = "/usr/bin/chromium"
+import { args, executablePath } from "../../examples/demo/browser.js"
 
 /** Whether tests may count on a browser: where servers are required, a missing one is a failure. */
 export const available: boolean = existsSync(executablePath) || process.env["REQUIRE_SERVERS"] === "1"
-
-const args = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  // Names are not looked up anywhere; `localhost` needs no looking up.
-  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE ::1, EXCLUDE localhost"
-]
 
 export const make: Effect.Effect<Browser, never, Scope.Scope> = Effect.acquireRelease(
   Effect.promise(() => chromium.launch({ executablePath, headless: true, args })),

@@ -5,11 +5,10 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as jose from "jose"
-import { createServer } from "node:http"
-import type { Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { Provider } from "oidc-provider"
 import type { Configuration } from "oidc-provider"
+import * as Loopback from "../../examples/demo/loopback.js"
 
 export interface OidcProvider {
   readonly issuer: string
@@ -22,6 +21,8 @@ export interface OidcProvider {
   readonly approve: (url: string) => Effect.Effect<string>
   /** The same for a login whose browser is sent back to another address: gives that, and does not go there. */
   readonly authorize: (url: string) => Effect.Effect<string>
+  /** A browser that keeps its session from one `authorize` to the next. */
+  readonly browser: () => Pick<OidcProvider, "authorize">
   /** The same as `approve`, but aborts at the first form that asks to confirm the code. */
   readonly deny: (url: string) => Effect.Effect<string>
 }
@@ -55,12 +56,13 @@ export const postSecret = "p-o_s~t:+ %/&=?-secret-of-post-client"
  */
 export const make = (options: Options = {}): Effect.Effect<OidcProvider, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const server = yield* listen
+    const server = yield* Loopback.listen
     const clientKey = yield* Effect.promise(makeClientKey)
     const signingKey = yield* Effect.promise(() => makeJwk("RS256"))
     const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     const provider = quietly(() => new Provider(issuer, configure(options, clientKey.jwk, signingKey)))
     const requests: Array<Seen> = []
+    const isElsewhere = (location: string) => !location.startsWith(issuer)
     const handle = provider.callback()
     server.on("request", (request, response) => {
       const path = new URL(request.url ?? "/", issuer).pathname
@@ -73,22 +75,14 @@ export const make = (options: Options = {}): Effect.Effect<OidcProvider, never, 
       requests,
       clientKey,
       approve: (url) => Effect.promise(() => browse(url, {})),
-      authorize: (url) => Effect.promise(() => browse(url, {}, (location) => !location.startsWith(issuer))),
+      authorize: (url) => Effect.promise(() => browse(url, {}, isElsewhere)),
+      browser: () => {
+        const jar: Jar = new Map()
+        return { authorize: (url) => Effect.promise(() => browse(url, {}, isElsewhere, jar)) }
+      },
       deny: (url) => Effect.promise(() => browse(url, { abort: "yes" }))
     }
   })
-
-const listen: Effect.Effect<Server, never, Scope.Scope> = Effect.acquireRelease(
-  Effect.async<Server>((resume) => {
-    const server = createServer()
-    server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-  }),
-  (server) =>
-    Effect.async<void>((resume) => {
-      server.closeAllConnections()
-      server.close(() => resume(Effect.void))
-    })
-)
 
 const makeJwk = async (alg: string): Promise<jose.JWK> => {
   const { privateKey } = await jose.generateKeyPair(alg, { extractable: true })
@@ -194,13 +188,16 @@ const configure = (options: Options, clientKey: jose.JWK, signingKey: jose.JWK):
   }
 }
 
+/** The cookies of a browser, by their names. */
+type Jar = Map<string, string>
+
 /** Follows redirects, up to one where it ends, and submits each form that it meets, until a page has none. */
 const browse = async (
   start: string,
   press: Readonly<Record<string, string>>,
-  ends: (location: string) => boolean = () => false
+  ends: (location: string) => boolean = () => false,
+  jar: Jar = new Map()
 ): Promise<string> => {
-  const jar = new Map<string, string>()
   let request: { readonly url: string; readonly form?: URLSearchParams } = { url: start }
   for (let step = 0; step < 20; step++) {
     const response = await fetch(request.url, {
@@ -237,6 +234,8 @@ const readForm = (page: string, press: Readonly<Record<string, string>>) => {
       return name === undefined ? [] : [[name, attribute(input, "value") ?? typed[name] ?? ""]]
     })
   )
+  // Whoever has come to log out presses the button that says so.
+  if (attributes.includes("op.logoutForm")) fields.set("logout", "yes")
   if (fields.has("confirm")) Object.entries(press).forEach(([name, value]) => fields.set(name, value))
   return { action, fields }
 }

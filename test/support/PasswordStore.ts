@@ -54,7 +54,8 @@ export const make: Effect.Effect<PasswordStore, never, Scope.Scope> = Effect.acq
     const run = (program: string, args: ReadonlyArray<string>) =>
       spawnSync(program, args, { env, encoding: "utf8", timeout: 30_000 }).stdout
     const user = "store@example.test"
-    run("gpg", ["--batch", "--passphrase", "", "--quick-gen-key", user, "default", "default", "never"])
+    // Keys on elliptic curves: an RSA key takes a second to make.
+    run("gpg", ["--batch", "--passphrase", "", "--quick-gen-key", user, "future-default", "default", "never"])
     run("pass", ["init", user])
     return { home, storeDirectory, gnupgHome, run, script: writeScript(home) }
   }),

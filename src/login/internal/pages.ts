@@ -109,7 +109,7 @@ border-radius:1rem;text-align:center;overflow-wrap:anywhere}
 svg{display:block;margin:0 auto 1.25rem;fill:none;stroke:var(--mood);stroke-width:3;stroke-linecap:round;
 stroke-linejoin:round}
 h1{margin:.25rem 0 .75rem;font-size:1.5rem;line-height:1.25;font-weight:650;text-wrap:balance}
-p{margin:0;text-wrap:pretty}
+p{margin:0;text-wrap:balance}
 .name{color:var(--soft);font-size:.9375rem}
 .note{margin-top:1.25rem;padding-top:1.25rem;border-top:1px solid var(--edge);color:var(--soft);font-size:.875rem}
 .good{--mood:var(--good)}.bad{--mood:var(--bad)}.neutral{--mood:var(--neutral)}

@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
+import * as Telling from "./telling.js"
 
 /** The line at the end. */
 export interface Live {
@@ -40,7 +41,7 @@ interface Self {
   readonly alone: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
-/** What is left of the line ends with the scope. */
+/** What is left of the line ends with the scope, which does not wait for a terminal that hangs. */
 export const make = (terminal: Terminal.Terminal): Effect.Effect<Screen, never, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
@@ -51,7 +52,7 @@ export const make = (terminal: Terminal.Terminal): Effect.Effect<Screen, never, 
       ticking: yield* Ref.make(Option.none<Fiber.RuntimeFiber<void>>()),
       alone: lock.withPermits(1)
     }
-    yield* Effect.addFinalizer(() => stop(self))
+    yield* Effect.addFinalizer(() => Telling.quickly(stop(self)))
     return {
       print: (text) => print(self, text),
       begin: (live) => begin(self, live, scope),

@@ -26,7 +26,11 @@ export const make = (most: number): Effect.Effect<Hourly> =>
       (now) => Ref.update(times, (all) => [...recent(all, now), now])
     )
     return {
-      take: Effect.tap(isLeft, (left) => left ? note : Effect.void),
+      take: Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Ref.modify(times, (all) => {
+          const counted = recent(all, now)
+          return counted.length < most ? [true, [...counted, now]] : [false, counted]
+        })),
       isLeft,
       note,
       reset: Ref.set(times, [])

@@ -109,7 +109,7 @@ const readable = (
     ),
     Effect.catchIf(
       (error) => error._tag === "Misconfigured" && error.reason === "InvalidMetadata" && origin === "Legacy",
-      () => Effect.tap(conventional(issuer), (server) => servers.set(issuer, server))
+      () => Effect.tap(conventional(issuer), (server) => remember(servers, issuer, server))
     )
   )
 
@@ -118,9 +118,23 @@ const serverAt = Effect.fnUntraced(function*(options: Options, servers: Servers,
   const server = servers.get(issuer) ??
     (yield* AuthorizationServer.discover({ issuer, document: "mcp", maxResponseBytes, requestTimeLimit }))
   yield* server.metadata
-  servers.set(issuer, server)
+  remember(servers, issuer, server)
   return server
 })
+
+/** The last ones only, since resources could name new ones without end. */
+const remember = (
+  servers: Servers,
+  issuer: string,
+  server: AuthorizationServer.AuthorizationServer
+): void => {
+  servers.delete(issuer)
+  servers.set(issuer, server)
+  const [oldest] = servers.keys()
+  if (servers.size > mostServers && oldest !== undefined) servers.delete(oldest)
+}
+
+const mostServers = 20
 
 /**
  * Without a path, the issuer's document has the same address whether or not a slash is at its end, and resources are

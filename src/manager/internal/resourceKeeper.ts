@@ -2,7 +2,9 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as LoginGate from "../../LoginGate.js"
 import { Misconfigured } from "../../TokenError.js"
 import type { TransientFailure } from "../../TokenError.js"
 import type * as ClientRegistry from "../ClientRegistry.js"
@@ -10,6 +12,8 @@ import type { Found, Options } from "../ResourceSettings.js"
 import * as Hourly from "./hourly.js"
 import * as Finding from "./resourceFinding.js"
 import * as Session from "./resourceSession.js"
+import * as Trace from "./resourceTrace.js"
+import * as Turns from "./turns.js"
 
 type Failure = TransientFailure | Misconfigured
 
@@ -22,6 +26,8 @@ export interface Keeper {
   readonly renewed: (session: Session.Session) => Effect.Effect<Session.Session, Failure>
   /** A resource that refuses a new token may have moved: the next call finds out, five times an hour. */
   readonly doubt: Effect.Effect<void>
+  /** Where the last login's grant is, as far as this was written down. */
+  readonly traced: Effect.Effect<Option.Option<Trace.Traced>>
   readonly peek: () => Session.Session | undefined
   readonly onChange: (listener: () => void) => () => void
 }
@@ -34,7 +40,10 @@ interface State {
   until: number
 }
 
-/** For how long a session is not asked about after it could not be found out whether it still is one. */
+/**
+ * For how long a session is not asked about after it could not be found out whether it still is one, in milliseconds;
+ * ten times as long as that took, if that is longer, so that callers rarely wait for a resource that answers nobody.
+ */
 const grace = 60_000
 
 /** How many times an hour a server that forgets its clients, or a resource that moves on, is followed. */
@@ -47,11 +56,18 @@ const margin = 60_000
 interface Self {
   readonly state: State
   readonly find: Effect.Effect<Found, Failure>
-  readonly open: (found: Found) => Effect.Effect<Session.Session, Failure>
+  readonly open: (
+    found: Found,
+    before: Session.Session | undefined
+  ) => Effect.Effect<Session.Session, Failure>
   readonly registry: ClientRegistry.ClientRegistry
   /** For how long what was found out counts, in milliseconds. */
   readonly lasting: number
-  readonly inTurn: <A, E>(self: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  /** Finds out, and renews a client, one at a time. */
+  readonly looking: Turns.Join<Failure>
+  readonly renewing: Turns.Join<Failure>
+  /** Opens the gate of the logins. */
+  readonly reopen: Effect.Effect<void>
   readonly doubts: Hourly.Hourly
   readonly renewals: Hourly.Hourly
   readonly tell: () => void
@@ -70,14 +86,19 @@ export const make: <R>(
   const context = yield* Effect.context<Session.Needs | R>()
   const lock = yield* Effect.makeSemaphore(1)
   const logins = yield* Hourly.make(options.maxLogins ?? 10)
+  const gate = yield* LoginGate.make
+  const trace = yield* Trace.make(options, name)
   const listeners = new Set<() => void>()
   const self: Self = {
     state: { session: undefined, unsubscribe: () => {}, since: 0, until: 0 },
     find: Effect.provide(Finding.find(settings(options, name), new Map(), registry), context),
-    open: (found) => Effect.provide(Session.open(options, name, found, logins.note), context),
+    open: (found, before) =>
+      Effect.provide(Session.open({ options, name, gate, logins, trace }, found, before), context),
     registry,
     lasting: Duration.toMillis(options.cacheFor ?? Duration.hours(1)),
-    inTurn: lock.withPermits(1),
+    looking: Turns.make(lock),
+    renewing: Turns.make(lock),
+    reopen: Effect.ignore(gate.explicit({ source: name })(Effect.void)),
     doubts: yield* Hourly.make(patience),
     renewals: yield* Hourly.make(patience),
     tell: () => listeners.forEach((listener) => listener()),
@@ -85,8 +106,9 @@ export const make: <R>(
   }
   return {
     logins,
+    traced: trace.find,
     current: current(self),
-    renewed: (session) => self.inTurn(renewed(self, session)),
+    renewed: (session) => self.renewing(renewed(self, session)),
     doubt: doubt(self),
     peek: () => self.state.session,
     onChange: (listener) => {
@@ -97,7 +119,7 @@ export const make: <R>(
 })
 
 const current = (self: Self): Effect.Effect<Session.Session, Failure> => {
-  const found = self.inTurn(look(self))
+  const found = self.looking(look(self))
   return Effect.flatMap(Clock.currentTimeMillis, (now) => {
     const { session } = self.state
     return session !== undefined && isFresh(self.state, now) ? Effect.succeed(session) : found
@@ -110,7 +132,7 @@ const look = (self: Self): Effect.Effect<Session.Session, Failure> =>
     const { session } = self.state
     return session !== undefined && isFresh(self.state, now)
       ? Effect.succeed(session)
-      : Effect.matchEffect(self.find, { onFailure: keep(self), onSuccess: adopt(self) })
+      : Effect.matchEffect(self.find, { onFailure: keep(self, now), onSuccess: adopt(self) })
   })
 
 /** The session for what was found out: the one that is open, if it is about the same. */
@@ -118,8 +140,8 @@ const adopt = (self: Self) => (found: Found): Effect.Effect<Session.Session, Fai
   const { lasting, state } = self
   const { session } = state
   const next = session !== undefined && Session.isStill(session, found)
-    ? Effect.sync(() => Session.update(session, found))
-    : Effect.tap(self.open(found), (session) => put(self, session))
+    ? Effect.sync(() => Object.assign(session, { found }))
+    : Effect.tap(self.open(found, session), (session) => put(self, session))
   return Effect.uninterruptible(Effect.zipWith(next, Clock.currentTimeMillis, (session, now) => {
     state.since = now
     state.until = Math.min(now + lasting, Math.max(secretEnd(found) - margin, now + grace))
@@ -131,13 +153,14 @@ const adopt = (self: Self) => (found: Found): Effect.Effect<Session.Session, Fai
  * What could not be found out takes nothing away, unless it says that the session is not to be trusted. That it failed
  * is remembered from now on, however long it took: who waited doesn't look once more.
  */
-const keep = (self: Self) => (error: Failure): Effect.Effect<Session.Session, Failure> =>
+const keep = (self: Self, began: number) => (error: Failure): Effect.Effect<Session.Session, Failure> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    const { session } = self.state
+    const { lasting, state } = self
+    const { session } = state
     if (session === undefined) return Effect.fail(error)
     if (isUntrustworthy(error)) return Effect.zipRight(put(self, undefined), Effect.fail(error))
-    self.state.since = now
-    self.state.until = now + grace
+    state.since = now
+    state.until = now + Math.max(grace, Math.min(10 * (now - began), lasting))
     return Effect.succeed(session)
   })
 
@@ -161,10 +184,11 @@ const renewed = (self: Self, session: Session.Session): Effect.Effect<Session.Se
       : look(self)
   )
 
-const renew = (self: Self, { found }: Session.Session): Effect.Effect<Session.Session, Failure> =>
-  Effect.flatMap(
-    self.registry.renew(found.server, found.client),
-    (client) => adopt(self)({ ...found, client })
+/** A login that came to nothing for the want of this client is no reason to hold back the next one. */
+const renew = (self: Self, { found, isUnknown }: Session.Session): Effect.Effect<Session.Session, Failure> =>
+  self.registry.renew(found.server, found.client).pipe(
+    Effect.flatMap((client) => adopt(self)({ ...found, client })),
+    Effect.zipLeft(isUnknown ? self.reopen : Effect.void)
   )
 
 const doubt = ({ doubts, state }: Self): Effect.Effect<void> =>

@@ -1,69 +1,74 @@
 /** A login at one issuer, as one client, for one resource: it lives until one of the three changes. */
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
-import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
-import * as Grant from "../../Grant.js"
 import type * as CallbackListener from "../../login/CallbackListener.js"
 import * as Login from "../../login/Login.js"
-import * as RefreshToken from "../../oauth/RefreshToken.js"
 import type { RefreshScheduler } from "../../RefreshScheduler.js"
-import * as Token from "../../Token.js"
-import { TokenUnavailable } from "../../TokenError.js"
-import type { Misconfigured, TokenError } from "../../TokenError.js"
+import type { Misconfigured } from "../../TokenError.js"
 import * as TokenSource from "../../TokenSource.js"
 import type * as Vault from "../../vault/Vault.js"
 import * as VaultKey from "../../vault/VaultKey.js"
 import type { Found, LoginOptions, Options } from "../ResourceSettings.js"
 import * as SignIn from "../SignIn.js"
+import * as Logins from "./resourceLogin.js"
+import * as Trace from "./resourceTrace.js"
 
-export interface Session extends Asking {
+export interface Session extends Logins.Asking {
   readonly signIn: SignIn.Service
   /** Ends it when nobody is in the middle of something. */
   readonly close: Effect.Effect<void>
 }
 
-/** What logins are made from, as it is by then. */
-interface Asking {
-  found: Found
-  scopes: ReadonlyArray<string>
-}
-
 export type Needs = Vault.Vault | HttpClient.HttpClient | RefreshScheduler | Scope.Scope
 
 /** Whether what was found out now is what the session is about. */
-export const isStill = ({ found }: Session, now: Found): boolean =>
-  found.server.issuer === now.server.issuer && found.resource.resource === now.resource.resource &&
-  found.resource.origin === now.resource.origin &&
-  found.client._tag === now.client._tag && found.client.client.id === now.client.client.id
-
-/** What was found out now counts from now on, beside the scopes that were asked for meanwhile. */
-export const update = (session: Session, found: Found): Session => {
-  const further = session.scopes.filter((scope) => !session.found.scopes.includes(scope))
-  return Object.assign(session, { found, scopes: [...new Set([...found.scopes, ...further])] })
+export const isStill = (session: Session, now: Found): boolean => {
+  const { client, resource } = session.found
+  return isBeside(session, now) && resource.origin === now.resource.origin &&
+    client._tag === now.client._tag && client.client.id === now.client.client.id
 }
 
-/** Its scope is a child of the one around it. `note` is run by each login. */
+/** Whether what was found out now is about the same resource and issuer, whatever the client. */
+const isBeside = ({ found }: Session, now: Found): boolean =>
+  found.server.issuer === now.server.issuer && found.resource.resource === now.resource.resource
+
+/** What a session is made from. */
+export interface Settings<R> extends Logins.Limits {
+  readonly options: Options<R>
+  readonly name: string
+  readonly trace: Trace.Trace
+}
+
+/**
+ * Its scope is a child of the one around it. What logins have brought in the session before it is asked for in this one
+ * too, unless it is with somebody else.
+ */
 export const open: <R>(
-  options: Options<R>,
-  name: string,
+  settings: Settings<R>,
   found: Found,
-  note: Effect.Effect<void>
+  before: Session | undefined
 ) => Effect.Effect<Session, Misconfigured, Needs | R> = Effect.fnUntraced(function*<R>(
-  options: Options<R>,
-  name: string,
+  settings: Settings<R>,
   found: Found,
-  note: Effect.Effect<void>
+  before: Session | undefined
 ) {
+  const { gate, logins, name, options, trace } = settings
   const { resource } = found.resource
   const users = yield* Effect.makeSemaphore(everybody)
-  const asking: Asking = { found, scopes: found.scopes }
-  const login = yield* loginOf(options, name, asking, note)
+  const brought = before !== undefined && isBeside(before, found) ? before.brought : []
+  const asking: Logins.Asking = { found, brought, isUnknown: false }
   const key = yield* keyOf(found)
+  const login = yield* Logins.make({
+    gate,
+    logins,
+    name,
+    login: options.login,
+    base: (found) => base(options, found),
+    before: trace.note(key)
+  }, asking)
   const { dpop } = base(options, found)
   const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
   const signIn = yield* SignIn.make({
@@ -86,10 +91,7 @@ export const open: <R>(
   })
 })
 
-/**
- * A grant is its client's alone (RFC 6749 §6), so that one of another client is not sent. Those who name resources
- * and issuers could find some whose short names meet: the name is the whole digest.
- */
+/** A grant is its client's alone (RFC 6749 §6), so that one of another client is not sent. */
 const keyOf = ({ client, resource, server }: Found): Effect.Effect<VaultKey.VaultKey> =>
   Effect.map(
     VaultKey.make({
@@ -97,7 +99,7 @@ const keyOf = ({ client, resource, server }: Found): Effect.Effect<VaultKey.Vaul
       resource: `${resource.resource}\0${client.client.id}`,
       issuer: server.issuer
     }),
-    ({ binding }) => ({ name: `OAUTH_REFRESH_TOKEN_${binding}`, binding })
+    ({ binding }) => Trace.keyOf(binding)
   )
 
 /** More than ever use it at once. */
@@ -154,65 +156,3 @@ const redirectOf = <R>({ client: { metadata } }: Options<R>, { client }: Found):
 }
 
 const loopbacks: ReadonlyArray<CallbackListener.Host> = ["127.0.0.1", "[::1]", "localhost"]
-
-/** Each login asks for what is wanted by then. */
-const loginOf = <R>(
-  options: Options<R>,
-  name: string,
-  asking: Asking,
-  note: Effect.Effect<void>
-): Effect.Effect<Login.Service, Misconfigured, R | HttpClient.HttpClient> => {
-  const { login } = options
-  if (login === undefined) return Effect.succeed(nobody(name))
-  return Effect.flatMap(Effect.context<R | HttpClient.HttpClient>(), (context) => {
-    const prepared = Effect.suspend(() => {
-      const scopes = asking.scopes.length === 0 ? undefined : asking.scopes
-      return Effect.provide(login({ ...base(options, asking.found), scopes }), context)
-    })
-    const checked = Effect.suspend(() => Effect.provide(check(asking.found), context))
-    return Effect.map(prepared, (first): Login.Service => ({
-      name: first.name,
-      timeLimit: Duration.sum(first.timeLimit, Duration.minutes(1)),
-      login: Effect.zipRight(
-        Effect.zipRight(note, checked),
-        Effect.flatMap(prepared, (service) => service.login)
-      )
-    }))
-  })
-}
-
-const nobody = (name: string): Login.Service => ({
-  name,
-  timeLimit: Duration.zero,
-  login: Effect.fail(
-    new TokenUnavailable({
-      source: name,
-      reason: "LoginRequired",
-      detail: "nobody is logged in, and nobody can be asked here",
-      hint: "Log in where somebody can be asked, over the same vault.",
-      tiers: []
-    })
-  )
-})
-
-/** A registration that is younger than this, in milliseconds, is still there. */
-const trusted = 5 * 60_000
-
-/**
- * Fails where the server has forgotten a client that registered itself: a browser would show the person an error page
- * then, and nobody would ever come back. Any request of the client tells, and one for no token at all does no harm.
- */
-const check = Effect.fnUntraced(function*({ client, server }: Found) {
-  const now = yield* Clock.currentTimeMillis
-  if (client._tag !== "Registered" || now - client.registration.registeredAt < trusted) return
-  const redeem = yield* RefreshToken.make({ server, client: client.client, name: "client registration" })
-  yield* Effect.catchIf(Grant.apart(redeem(probe)), (error) => !isInvalidClient(error), () => Effect.void)
-})
-
-const probe = Grant.make({
-  token: Token.make({ value: Redacted.make("") }),
-  refreshToken: Redacted.make("is-this-client-known")
-})
-
-export const isInvalidClient = (error: TokenError): error is Misconfigured =>
-  error._tag === "Misconfigured" && error.reason === "InvalidClient"

@@ -34,8 +34,16 @@ export interface Memo {
   gone: ReadonlyArray<Token.Token>
 }
 
-/** Ends a grant at its issuer. */
-export type Revoke = ((grant: Grant.Grant) => Effect.Effect<void, TokenError>) | undefined
+/** What is done with a grant that ends. */
+export type Step = (grant: Grant.Grant) => Effect.Effect<void, TokenError>
+
+/** What a logout does beside removing the grant. */
+export interface Ending {
+  /** Ends it at its issuer, before. */
+  readonly revoke: Step | undefined
+  /** Ends the person's session in the browser, afterwards. */
+  readonly leave: Step | undefined
+}
 
 /** The stored source, which heeds what a login or a logout has noted. */
 export const heeding = (stored: TokenSource.TokenSource, memo: Memo): TokenSource.TokenSource => {
@@ -118,22 +126,27 @@ const serve = Effect.fnUntraced(function*(
   return GrantRecord.hasToken(record) ? token : yield* adopted
 })
 
-export const logOut = (self: Self, revoke: Revoke): Effect.Effect<void, TokenError> =>
+export const logOut = (self: Self, { leave, revoke }: Ending): Effect.Effect<void, TokenError> =>
   Effect.uninterruptibleMask((restore) => {
-    const { deadline, name } = self
-    const limited: Revoke = revoke === undefined ?
-      undefined :
-      (grant) =>
-        restore(Effect.timeoutFail(Effect.disconnect(Effect.suspend(() => revoke(grant))), {
-          duration: deadline,
-          onTimeout: () => revokeTimeout(name, deadline)
-        }))
-    return Effect.flatMap(
-      remove(self, limited, maxRounds),
-      ({ records, revoked }) =>
-        Effect.zipRight(forgetIn(self, records.map(({ grant }) => grant.token)), revoked)
-    )
+    const within = limited(self.deadline, restore)
+    const revoking = revoke && within(revoke, () => revokeTimeout(self))
+    const leaving = leave && within(leave, () => leaveTimeout(self))
+    return Effect.gen(function*() {
+      const { records, revoked } = yield* remove(self, revoking, maxRounds)
+      yield* forgetIn(self, records.map(({ grant }) => grant.token))
+      const last = records.at(-1)?.grant
+      const left = last === undefined || leaving === undefined ? Exit.void : yield* Effect.exit(leaving(last))
+      yield* revoked
+      yield* left
+    })
   })
+
+/** It can be interrupted, and ends in time even if it can't. */
+const limited =
+  (duration: Duration.Duration, restore: Parameters<Parameters<typeof Effect.uninterruptibleMask>[0]>[0]) =>
+  (step: Step, onTimeout: () => TokenError): Step =>
+  (grant) =>
+    restore(Effect.timeoutFail(Effect.disconnect(Effect.suspend(() => step(grant))), { duration, onTimeout }))
 
 /** How often a logout starts again because somebody wrote in between. */
 const maxRounds = 3
@@ -151,7 +164,7 @@ interface Removed {
  */
 const remove = (
   self: Self,
-  revoke: Revoke,
+  revoke: Step | undefined,
   rounds: number
 ): Effect.Effect<Removed, TokenError> =>
   Effect.gen(function*() {
@@ -185,11 +198,22 @@ const forgetIn = (self: Self, removed: ReadonlyArray<Token.Token>): Effect.Effec
 /** For a fetch that is in flight; a login that somebody has opened is not waited for. */
 const maxWait = Duration.seconds(5)
 
-const revokeTimeout = (source: string, limit: Duration.Duration): TransientFailure =>
+const revokeTimeout = ({ deadline, name }: Self): TransientFailure =>
   new TransientFailure({
-    source,
+    source: name,
     reason: "Timeout",
-    detail: `the grant could not be revoked within ${Duration.format(limit)}; it was removed here`,
+    detail: `the grant could not be revoked within ${Duration.format(deadline)}; it was removed here`,
     hint: "Revoke it at the issuer, where its sessions are listed.",
+    retryAt: undefined
+  })
+
+const leaveTimeout = ({ deadline, name }: Self): TransientFailure =>
+  new TransientFailure({
+    source: name,
+    reason: "Timeout",
+    detail: `the browser was not sent to end its session within ${
+      Duration.format(deadline)
+    }; the grant was removed`,
+    hint: "Log out at the issuer in that browser.",
     retryAt: undefined
   })

@@ -131,8 +131,7 @@ const requestFields = (
   login: Fields
 ): URLSearchParams => {
   const asked = OfflineAccess.scopes(scopes, offlineAccess, server.scopes_supported)
-  const consents = offlineAccess === true && asked?.includes("openid") === true &&
-    authorizationParameters?.["prompt"] === undefined
+  const consents = offlineAccess === true && authorizationParameters?.["prompt"] === undefined
   return Endpoint.fields(
     dialect?.start,
     { prompt: consents ? "consent" : undefined },

@@ -28,7 +28,7 @@ export const speak = (
     const fields = fieldsOf(request)
     const sent = Effect.flatMap(identified(dialect, written(dialect, request, fields)), send)
     const grant = fields?.get("grant_type") ?? undefined
-    return grant === undefined ? sent : Effect.zipWith(
+    return grant === undefined ? Effect.map(sent, (answer) => readStart(dialect, answer)) : Effect.zipWith(
       sent,
       serverTime(clockOffset),
       (answer, now) => read(dialect, answer, { now, renews: grant === "refresh_token" })
@@ -101,6 +101,15 @@ const read = (dialect: Dialect, answer: Transport.Answer, reading: Reading): Tra
       : answer
   }
   return dialect.status === undefined ? answer : decided(answer, fields[dialect.status], reading)
+}
+
+/** Where outcomes are told in a form of the server's own, so is that a login can't begin, and why is not known. */
+const readStart = ({ status }: Dialect, answer: Transport.Answer): Transport.Answer => {
+  const isRefused = answer.status >= 400 && answer.status < 500 && answer.status !== 429
+  return status !== undefined && isRefused && Option.isSome(Body.parse(answer.text)) &&
+      Body.errorCode(answer.text) === undefined
+    ? refusing(answer, unexplained)
+    : answer
 }
 
 /** The outcome that the status field tells, as an error code. */

@@ -87,7 +87,7 @@ const proverOf = ({ keys }: Bound, { clockOffset, nonces }: AuthorizationServer)
 const fresh = 60_000
 
 /** How long to wait for one. */
-const patience = Duration.seconds(10)
+export const patience: Duration.Duration = Duration.seconds(10)
 
 interface Primed {
   readonly source: string

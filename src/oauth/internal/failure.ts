@@ -143,6 +143,8 @@ export const ofRefusal = (
     case "incorrect_device_code":
       return new ReauthRequired({ source, reason: "LoginExpired", detail, hint: "Log in again." })
     case "invalid_client":
+    // The document that the client's id leads to can't be used.
+    case "invalid_client_metadata":
     case "unauthorized_client":
     case "incorrect_client_credentials":
       return new Misconfigured({

@@ -87,10 +87,14 @@ export const decodeOption = (raw: Raw): Option.Option<Claims> =>
 export const decode = (raw: Raw): Effect.Effect<Claims, Doubt.Doubt> =>
   Effect.mapError(decodeOption(raw), () => Doubt.make("Malformed"))
 
-/** What the claims are compared with. Instants in seconds, on the server's clock. */
-export interface Expected {
+/** Whose an ID token has to be. */
+export interface Parties {
   readonly issuer: string
   readonly clientId: string
+}
+
+/** What the claims are compared with. Instants in seconds, on the server's clock. */
+export interface Expected extends Parties {
   readonly now: number
   readonly tolerance: number
   readonly nonce: string | undefined
@@ -99,21 +103,35 @@ export interface Expected {
 }
 
 /** The first reason not to believe them. */
-export const doubt = (claims: Claims, expected: Expected): Doubt.Doubt | undefined => {
+export const doubt = (claims: Claims, expected: Expected): Doubt.Doubt | undefined =>
+  first([...ofParties, ...ofLogin], claims, expected)
+
+/** The same of what stays true when the login is long past. */
+export const doubtOfParties = (claims: Claims, expected: Parties): Doubt.Doubt | undefined =>
+  first(ofParties, claims, expected)
+
+type Check<Against> = readonly [Doubt.Reason, (claims: Claims, expected: Against) => boolean]
+
+const first = <Against>(
+  checks: ReadonlyArray<Check<Against>>,
+  claims: Claims,
+  expected: Against
+): Doubt.Doubt | undefined => {
   const reason = checks.find(([, isDoubtful]) => isDoubtful(claims, expected))?.[0]
   return reason === undefined ? undefined : Doubt.make(reason)
 }
 
-type Check = (claims: Claims, expected: Expected) => boolean
-
-const checks: ReadonlyArray<readonly [Doubt.Reason, Check]> = [
+const ofParties: ReadonlyArray<Check<Parties>> = [
   ["Issuer", ({ iss }, { issuer }) => iss !== issuer],
   [
     "Audience",
     ({ aud, azp }, { clientId }) =>
       !aud.includes(clientId) || (aud.length > 1 && azp === undefined) ||
       (azp !== undefined && azp !== clientId)
-  ],
+  ]
+]
+
+const ofLogin: ReadonlyArray<Check<Expected>> = [
   ["Nonce", (claims, { nonce }) => nonce !== undefined && claims.nonce !== nonce],
   ["Expired", ({ exp }, { now, tolerance }) => exp <= now - tolerance],
   [

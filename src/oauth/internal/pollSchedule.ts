@@ -3,17 +3,26 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleInterval from "effect/ScheduleInterval"
-import type { TransientFailure } from "../../TokenError.js"
+import type { TokenError, TransientFailure } from "../../TokenError.js"
 
 /** Why there is no answer yet. */
 export type Wait =
   | { readonly _tag: "Pending" }
   | { readonly _tag: "SlowDown"; readonly interval: number | undefined }
-  | { readonly _tag: "Blip"; readonly error: TransientFailure }
+  | Blip
+
+/** The server could not be asked. */
+export interface Blip {
+  readonly _tag: "Blip"
+  readonly error: TransientFailure
+}
 
 /** What the schedule decided. */
 export interface Next {
@@ -79,3 +88,27 @@ const slower = (interval: number, told: number = 0): number =>
 
 const backoff = (interval: number, blips: number): number =>
   Math.min(interval * 2 ** Math.min(blips, 10), Math.max(interval, longestBackoff))
+
+/** Asks again, for so long, while the server can't be asked; for a request that does nothing that lasts. */
+export const outlasting = <A, E extends TokenError>(
+  request: Effect.Effect<A, E>,
+  duration: Duration.Duration,
+  told: (next: Next) => Effect.Effect<void>
+): Effect.Effect<A, E | TransientFailure> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const times = { interval: 1_000, expiresAt: now + Duration.toMillis(duration) }
+    return Effect.either(request).pipe(
+      Effect.flatMap((answer) =>
+        Either.isLeft(answer) && isOutage(answer.left)
+          ? Effect.fail<Blip>({ _tag: "Blip", error: answer.left })
+          : Effect.succeed(answer)
+      ),
+      Effect.retry(Schedule.tapOutput(make(times), told)),
+      Effect.mapError(({ error }) => error),
+      Effect.flatten
+    )
+  })
+
+/** Not an answer that can't be read: asked again, the server mostly says the same. */
+const isOutage = (error: TokenError): error is TransientFailure =>
+  error._tag === "TransientFailure" && error.reason !== "MalformedAnswer"

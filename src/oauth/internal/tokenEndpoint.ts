@@ -72,7 +72,10 @@ type EndpointName = Extract<keyof ServerMetadata, `${string}_endpoint`>
 
 export interface TokenEndpoint {
   readonly source: string
-  /** How long one exchange may take: the metadata, then the request as often as it may be sent. */
+  /**
+   * How long one request of the client may take that spends nothing and proves no other key than the options say: the
+   * metadata, then the request as often as it may be sent. See `timeLimitOf`.
+   */
   readonly timeLimit: Duration.Duration
   /** Whether the client has a secret or a key. */
   readonly authenticates: boolean
@@ -108,7 +111,7 @@ export const make = (
 ): Effect.Effect<TokenEndpoint, Misconfigured, HttpClient.HttpClient> =>
   Effect.map(prepare(grant, options, defaults), (self) => ({
     source: self.source,
-    timeLimit: timeLimitOf(self),
+    timeLimit: timeLimitOf(options, defaults),
     authenticates: ClientAuth.authenticates(options.client),
     party: self.party,
     proofKey: self.binding.proofKey,
@@ -124,7 +127,6 @@ export const make = (
 interface Self {
   readonly source: string
   readonly options: Options.Options
-  readonly requestTimeLimit: Limits["requestTimeLimit"]
   readonly party: TokenEndpoint["party"]
   readonly binding: Binding.Binding
   readonly send: Transport.Send
@@ -145,7 +147,7 @@ const prepare = Effect.fnUntraced(function*(grant: string, options: Options.Opti
     Protocol.client(client.id, clockOffset),
     (metadata, named): Party => ({ server: ClientAuth.addresses(client, metadata), client: named, auth })
   )
-  return { source, options, requestTimeLimit, party, binding, send } satisfies Self
+  return { source, options, party, binding, send } satisfies Self
 })
 
 const exchange = Effect.fnUntraced(function*(self: Self, asked: Exchange) {
@@ -271,12 +273,34 @@ const fieldsOf = ({ detail, hint, retryAt, source }: TransientFailure) => ({ det
 const signs = ({ client }: Options.Options): boolean =>
   client.auth?._tag === "PrivateKeyJwt" || client.auth?._tag === "ClientSecretJwt"
 
-/** One request, one more by the right clock, and with a key two for nonces: one that asks, and one more with it. */
-const timeLimitOf = ({ options, requestTimeLimit }: Self): Duration.Duration => {
-  const requests = 1 + (signs(options) || binds(options) ? 1 : 0) + (binds(options) ? 2 : 0)
+/** What decides how often a request may be sent, beside the options. */
+export interface Effort {
+  /** The key that is proven. Default: as the options say. */
+  readonly proofKey?: Redacted.Redacted<string> | undefined
+  /** Whether a refresh token is spent. Default false. */
+  readonly spends?: boolean | undefined
+}
+
+/**
+ * How long one exchange may take: the metadata, and the nonce where it is asked for before something is spent; then the
+ * request, once more by the right clock, and with a key once more for a nonce. A key may come with what is exchanged:
+ * a grant that is bound is renewed with its own, whatever the options say.
+ */
+export const timeLimitOf = (
+  options: Options.Options,
+  defaults: Limits = {},
+  { proofKey, spends = false }: Effort = {}
+): Duration.Duration => {
+  const isBound = proofKey !== undefined || binds(options)
+  const requests = 1 + (signs(options) || isBound ? 1 : 0) + (isBound ? 1 : 0)
+  const requestTimeLimit = options.requestTimeLimit ?? defaults.requestTimeLimit
+  const one = Transport.timeLimit({ requestTimeLimit })
   return Duration.sum(
-    Transport.metadataTimeLimit(options),
-    Duration.times(Transport.timeLimit({ requestTimeLimit }), requests)
+    Duration.sum(
+      Transport.metadataTimeLimit(options),
+      isBound && spends ? Duration.min(one, Binding.patience) : Duration.zero
+    ),
+    Duration.times(one, requests)
   )
 }
 
