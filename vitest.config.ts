@@ -46,7 +46,7 @@ export default defineConfig({
     pool: "forks",
     // Loading the modules takes longer than most tests, so the files of a process share them. As many at least as
     // at most: the pool stumbles over a process that it ends for want of work.
-    poolOptions: { forks: { isolate: false, minForks: 3, maxForks: 3 } },
+    poolOptions: { forks: { isolate: false, minForks: 4, maxForks: 4 } },
     sequence: { sequencer: SlowestFirst },
     setupFiles: ["test/support/setup.ts"],
     // On the virtual clock a test takes milliseconds; these limits are for tests on real parts.

@@ -1,8 +1,11 @@
-/** Each example runs as its reader would run it, in a process of its own, and tells what it promises. */
-import { beforeAll, describe, expect, it } from "@effect/vitest"
+/** Each example runs in a process of its own, and tells what it promises. */
+import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { build } from "esbuild"
 import { execFile } from "node:child_process"
-import { readdirSync } from "node:fs"
+import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 
 interface Example {
@@ -217,11 +220,39 @@ interface Outcome {
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
-const run = (name: string): Effect.Effect<Outcome> =>
+/** What is run for an example of this name. */
+type Command = (name: string) => ReadonlyArray<string>
+
+/** As its reader does. */
+const asWritten: Command = (name) => ["--import", "tsx", `examples/${name}.ts`]
+
+/** All of them as plain JavaScript, since to compile each on the fly takes longer than to run it. */
+const compiled = async (directory: string): Promise<Command> => {
+  await build({
+    absWorkingDir: root,
+    entryPoints: Object.keys(examples).map((name) => `examples/${name}.ts`),
+    outdir: directory,
+    outbase: "examples",
+    bundle: true,
+    splitting: true,
+    packages: "external",
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    logLevel: "error"
+  })
+  writeFileSync(path.join(directory, "package.json"), "{\"type\":\"module\"}")
+  symlinkSync(path.join(root, "node_modules"), path.join(directory, "node_modules"), "dir")
+  // What a module reads from beside itself.
+  symlinkSync(path.join(root, "test/provider/contracts"), path.join(directory, "contracts"), "dir")
+  return (name) => [path.join(directory, `${name}.js`)]
+}
+
+const run = (name: string, command: Command): Effect.Effect<Outcome> =>
   Effect.async((resume) => {
     execFile(
       process.execPath,
-      ["--import", "tsx", `examples/${name}.ts`],
+      command(name),
       {
         cwd: root,
         timeout: 30_000,
@@ -250,12 +281,23 @@ const positions = (text: string, tells: Example["tells"]): ReadonlyArray<number>
 describe("examples", () => {
   const outcomes = new Map<string, Outcome>()
 
-  beforeAll(() =>
-    Effect.runPromise(Effect.forEach(
+  const directory = mkdtempSync(path.join(tmpdir(), "examples-"))
+
+  beforeAll(async () => {
+    const command = await compiled(directory)
+    await Effect.runPromise(Effect.forEach(
       Object.keys(examples),
-      (name) => Effect.map(run(name), (outcome) => outcomes.set(name, outcome)),
-      { concurrency: 2, discard: true }
-    )), 120_000)
+      (name) => Effect.map(run(name, command), (outcome) => outcomes.set(name, outcome)),
+      { concurrency: 3, discard: true }
+    ))
+  }, 120_000)
+
+  afterAll(() => rmSync(directory, { recursive: true }))
+
+  it("run as they are, too", async () => {
+    const { exit, stdout } = await Effect.runPromise(run("environment", asWritten))
+    expect({ exit, stdout }).toEqual({ exit: 0, stdout: outcomes.get("environment")?.stdout })
+  })
 
   it("are all listed here", () => {
     const files = ["", "providers/"]
