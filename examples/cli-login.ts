@@ -1,8 +1,8 @@
 /**
  * A command-line program whose login picks its way: a browser at a desk, a code over SSH, and for a service, whose prompts
- * nobody sees, an error that says what to do. What is for the person goes to the standard error; the output is the program's own. The identity
- * provider is a real one on loopback, and the person is a script; the login over SSH takes some seconds, since the provider
- * wants five between two polls. Run it with `npx tsx examples/cli-login.ts`.
+ * nobody sees, an error that says what to do. What is for the person goes to the standard error; the output is the
+ * program's own. The identity provider is a real one on loopback, and the person is a script; the login over SSH takes
+ * some seconds, since the provider wants five between two polls. Run it with `npx tsx examples/cli-login.ts`.
  */
 import { FetchHttpClient } from "@effect/platform"
 import { NodeRuntime } from "@effect/platform-node"

@@ -119,22 +119,15 @@ export const keeping = <A, E, E2, R, R2, E3 = never>(
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       const arrivals = yield* Effect.makeSemaphore(whole)
-      // A daemon, since an interruption goes to all children at once; it is ended below in any case.
-      const fiber = yield* restore(login).pipe(
+      // Daemons, since an interruption goes to all children at once. They can be interrupted even where the caller can't,
+      // else no time limit would hold there. The first is ended below in any case, and the second ends with it.
+      const fiber = yield* Effect.interruptible(login).pipe(
         Effect.provideService(Arrivals, Option.some(arrivals)),
         Effect.ensuring(arrivals.release(whole)),
         Effect.forkDaemon
       )
-      const ended = Effect.asSome(Fiber.await(fiber))
-      const waited = yield* Effect.exit(restore(
-        limit === undefined ?
-          ended :
-          Effect.timeoutTo(ended, {
-            duration: limit.duration,
-            onSuccess: (exit) => exit,
-            onTimeout: Option.none
-          })
-      ))
+      const waiting = yield* Effect.forkDaemon(Effect.interruptible(endOf(fiber, limit?.duration)))
+      const waited = yield* Effect.exit(restore(Fiber.join(waiting)))
       const exit = yield* Effect.zipRight(arrivals.take(whole), Fiber.interrupt(fiber))
       const isLate = Exit.isSuccess(waited) && Option.isNone(waited.value)
       if (limit !== undefined && isLate && Exit.isFailure(exit) && Cause.isInterrupted(exit.cause)) {
@@ -143,6 +136,15 @@ export const keeping = <A, E, E2, R, R2, E3 = never>(
       return yield* Effect.flatMap(exit, keep)
     })
   )
+
+/** How it ended; nothing when the time is over before. */
+const endOf = <A, E>(
+  fiber: Fiber.Fiber<A, E>,
+  duration: Duration.DurationInput | undefined
+): Effect.Effect<Option.Option<Exit.Exit<A, E>>> =>
+  duration === undefined
+    ? Effect.asSome(Fiber.await(fiber))
+    : Effect.timeoutOption(Fiber.await(fiber), duration)
 
 /**
  * What is made of an answer that may hold a grant. Where it does, a login that is run by `keeping` can't be cancelled

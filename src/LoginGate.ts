@@ -24,8 +24,8 @@ export interface Options {
   readonly source: string
   /**
    * How long after a login that came to nothing no other one opens by itself; twice as long after each further
-   * one, up to 15 minutes or to this, if it is longer. A login that an outage has ended never makes it longer. Default
-   * 1 minute; 0 says that logins are never held back.
+   * one, up to 15 minutes or to this, if it is longer. A login that an outage has ended does not count for that: the
+   * next one waits for this long. Default 1 minute; 0 says that logins are never held back.
    */
   readonly coolDown?: Duration.DurationInput | undefined
 }
@@ -53,6 +53,7 @@ export interface LoginGate {
   ) => <A, R>(login: Effect.Effect<A, TokenError, R>) => Effect.Effect<A, TokenError, R>
 }
 
+/** `length` is what is doubled: that of the last time in which no outage had a part. */
 type State =
   | { readonly _tag: "Open" }
   | { readonly _tag: "Shut"; readonly until: number; readonly length: number; readonly why: string }
@@ -82,15 +83,17 @@ export const unsafeMake = (): LoginGate => {
         state = next(state, exit, { now, first })
       }))
   return {
-    automatic: ({ coolDown, source }) => (login) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        isShut(state, now)
+    automatic: ({ coolDown = defaultCoolDown, source }) => (login) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const first = Duration.toMillis(coolDown)
+        return first > 0 && isShut(state, now)
           ? Effect.fail(shut(source, state, now))
-          : counted(login, Duration.toMillis(coolDown ?? defaultCoolDown))),
-    explicit: ({ coolDown }) => (login) =>
+          : counted(login, first)
+      }),
+    explicit: ({ coolDown = defaultCoolDown }) => (login) =>
       Effect.suspend(() => {
         state = open
-        return counted(login, Duration.toMillis(coolDown ?? defaultCoolDown))
+        return counted(login, Duration.toMillis(coolDown))
       })
   }
 }
@@ -121,9 +124,10 @@ const next = (
   if (Exit.isSuccess(exit)) return open
   const why = reasonOf(exit.cause)
   if (why === undefined) return state
-  const isAgain = state._tag === "Shut" && now - state.until < longest && !isOutage(exit.cause)
-  const length = Math.max(first, isAgain ? Math.min(2 * state.length, longest) : 0)
-  return length > 0 ? { _tag: "Shut", until: now + length, length, why } : open
+  const before = state._tag === "Shut" && now - state.until < longest ? state.length : 0
+  const length = Math.max(first, isOutage(exit.cause) ? before : Math.min(2 * before, longest))
+  const until = now + (isOutage(exit.cause) ? first : length)
+  return length > 0 ? { _tag: "Shut", until, length, why } : open
 }
 
 /** Nothing where nobody was asked. */

@@ -162,7 +162,8 @@ export const withRequest = <E extends TokenError, E2 extends TokenError>(
 
 /**
  * The same source that asks no person: what needs a login fails as if there were nobody to log in. For work that nobody
- * is watching, such as a request of a server or a background renewal.
+ * is watching, such as a request of a server or a background renewal. It may wait for a login that somebody else has
+ * opened.
  *
  * @since 0.1.0
  * @category combinators

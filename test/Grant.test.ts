@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Grant from "effect-credentials/Grant"
 import * as Token from "effect-credentials/Token"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -54,5 +55,29 @@ describe("the time limit of a login", () => {
       const fiber = yield* Effect.fork(Grant.keeping(login, () => Effect.void, limit))
       yield* TestClock.adjust("10 seconds")
       assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(fiber)))
+    }))
+
+  it.effect("holds where the caller can't be interrupted", () =>
+    Effect.gen(function*() {
+      const limit = { duration: "1 minute", onTimeout: () => "late" as const } as const
+      const stopped = yield* Deferred.make<void>()
+      const endless = Effect.onInterrupt(Effect.never, () => Deferred.succeed(stopped, undefined))
+      const fiber = yield* Effect.forkDaemon(
+        Effect.uninterruptible(Effect.exit(Grant.keeping(endless, () => Effect.void, limit)))
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue(yield* Deferred.isDone(stopped))
+      assert.deepStrictEqual(yield* Fiber.join(fiber), Exit.fail("late" as const))
+    }))
+
+  it.effect("is all that ends it there", () =>
+    Effect.gen(function*() {
+      const kept: Array<Grant.Grant> = []
+      const keep = (grant: Grant.Grant) => Effect.sync(() => kept.push(grant))
+      const fiber = yield* Effect.forkDaemon(Effect.uninterruptible(Grant.keeping(login, keep)))
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.interruptFork(fiber)
+      yield* TestClock.adjust("2 minutes")
+      assert.deepStrictEqual(kept, [grant])
     }))
 })

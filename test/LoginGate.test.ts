@@ -157,12 +157,38 @@ describe("the time", () => {
       assert.strictEqual(log.logins, 7)
     }))
 
+  it.effect("is not forgotten over an outage, which waits for no longer than a first login", () =>
+    Effect.gen(function*() {
+      const { automatic, log } = yield* setup()
+      const outage = Effect.fail(new TransientFailure({ ...fields, reason: "Network" }))
+      yield* Effect.flip(automatic(Effect.fail(denied)))
+      yield* TestClock.adjust("1 minute")
+      yield* Effect.flip(automatic(Effect.fail(denied)))
+      yield* TestClock.adjust("2 minutes")
+      yield* Effect.flip(automatic(outage))
+      yield* TestClock.adjust("1 minute")
+      yield* Effect.flip(automatic(Effect.fail(denied)))
+      assert.strictEqual(log.logins, 4)
+      const error = yield* Effect.flip(automatic(Effect.void))
+      assert.include(error.hint, "in 4m at the earliest")
+    }))
+
   it.effect("can be none", () =>
     Effect.gen(function*() {
       const { automatic, log } = yield* setup({ source: "acme", coolDown: 0 })
       yield* Effect.flip(automatic(Effect.fail(denied)))
       yield* Effect.flip(automatic(Effect.fail(denied)))
       assert.strictEqual(log.logins, 2)
+    }))
+
+  it.effect("is none for whoever wants none, whatever others have waited for", () =>
+    Effect.gen(function*() {
+      const gate = yield* LoginGate.make
+      yield* Effect.flip(gate.automatic(options)(Effect.fail(denied)))
+      assert.strictEqual(
+        yield* gate.automatic({ source: "acme", coolDown: 0 })(Effect.succeed("grant")),
+        "grant"
+      )
     }))
 
   it.effect("begins anew after a long time without a login", () =>

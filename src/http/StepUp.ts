@@ -36,7 +36,7 @@ export interface Options<E extends TokenError, E2 extends TokenError> {
 }
 
 /**
- * The scopes that this answer wants beyond those of the token: of a 403 or 401 whose challenge says
+ * The scopes that this answer wants, be they new to the token or not: of a 403 or 401 whose challenge says
  * `insufficient_scope`. At most fifty, and only those that can be scopes.
  *
  * @since 0.1.0

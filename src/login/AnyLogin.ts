@@ -93,12 +93,13 @@ const absent: Effect.Effect<undefined> = Effect.sync(() => undefined)
  *    `Misconfigured`; `none` is `TokenUnavailable`.
  * 2. Where nobody would see it (no terminal, no browser that can open, no log of a build): `TokenUnavailable`, at once.
  * 3. A browser of this machine, where one can open.
- * 4. The device login. Where the server turns out to have none, a browser of any machine as in 5.
+ * 4. The device login. Where the server turns out to have none (`UnsupportedGrant`, before anybody is asked), a browser
+ *    of any machine as in 5.
  * 5. A browser of any machine, from which the address that it ends at is pasted, where something can be pasted.
  * 6. `TokenUnavailable`, at once.
  *
- * Where the program has both logins, the person is told why it is 4 or 5. A browser that can't be launched after all does not
- * change the choice: its login shows the address.
+ * Where the program has both logins, the person is told why it is 4 or 5. A browser that can't be launched after all
+ * does not change the choice: its login shows the address.
  *
  * @since 0.1.0
  * @category constructors

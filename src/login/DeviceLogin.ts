@@ -11,8 +11,7 @@ import * as Layer from "effect/Layer"
 import type { Grant } from "../Grant.js"
 import * as DeviceCode from "../oauth/DeviceCode.js"
 import type * as TokenEndpoint from "../oauth/TokenEndpoint.js"
-import type { Misconfigured } from "../TokenError.js"
-import { ReauthRequired } from "../TokenError.js"
+import { Misconfigured, ReauthRequired } from "../TokenError.js"
 import * as Telling from "./internal/telling.js"
 import { Login } from "./Login.js"
 import * as LoginPrompt from "./LoginPrompt.js"
@@ -36,7 +35,10 @@ export interface Options extends DeviceCode.Options {
  */
 export interface DeviceLogin {
   readonly name: string
-  /** Logs in; each run asks the person anew. Can be interrupted while it waits. */
+  /**
+   * Logs in; each run asks the person anew. Can be interrupted while it waits. `Misconfigured` with `UnsupportedGrant`
+   * says that the server has no such login, and that nobody was asked.
+   */
   readonly login: Effect.Effect<Grant, TokenEndpoint.GrantError>
   /** How long one login may take: what the person may, and what the last answer may after that. */
   readonly timeLimit: Duration.Duration
@@ -57,7 +59,8 @@ export const make = (
     const source = device.name
     const login = Effect.flatMap(
       begin(device, prompt, limit),
-      (authorization) => device.poll(authorization, (event) => tell(prompt, source, event))
+      (authorization) =>
+        Effect.mapError(device.poll(authorization, (event) => tell(prompt, source, event)), afterAsking)
     ).pipe(Telling.ended(prompt, source))
     return { name: source, login, timeLimit: Duration.sum(limit, device.exchangeTimeLimit) }
   })
@@ -117,6 +120,17 @@ const tell = (prompt: LoginPrompt.Service, source: string, event: DeviceCode.Eve
       return Telling.quickly(prompt.progress({ _tag: "Succeeded", source }))
   }
 }
+
+/** What the server turns out not to support now is no reason to ask the person in another way. */
+const afterAsking = (error: TokenEndpoint.GrantError): TokenEndpoint.GrantError =>
+  error._tag === "Misconfigured" && error.reason === "UnsupportedGrant"
+    ? new Misconfigured({
+      source: error.source,
+      reason: "InvalidOption",
+      detail: error.detail,
+      hint: error.hint
+    })
+    : error
 
 const tooSlow = (source: string, timeLimit: Duration.Duration): ReauthRequired =>
   new ReauthRequired({

@@ -168,6 +168,8 @@ const onConsole = (): Service => {
 /** How often a line says that nothing has happened. */
 const quiet = 30_000
 
+const begun = { at: -Infinity, expiresAt: Infinity }
+
 /** The line to write, if there is one, and what has been told then. */
 const news = (progress: Progress, now: number) => (told: Told): [string | undefined, Told] => {
   const { source } = progress
@@ -175,7 +177,8 @@ const news = (progress: Progress, now: number) => (told: Told): [string | undefi
   switch (progress._tag) {
     case "Waiting":
     case "Trouble":
-      return Option.match(last, {
+      // Trouble comes before the prompt too, where the login can't begin.
+      return Option.match(progress._tag === "Trouble" ? Option.orElseSome(last, () => begun) : last, {
         onSome: ({ at, expiresAt }) =>
           now - at < quiet
             ? [undefined, told]

@@ -135,7 +135,7 @@ const tell = ({ isTerminal, screen }: Self, progress: LoginPrompt.Progress): Eff
       return isTerminal ? screen.change(source, { note: "" }) : Effect.void
     case "Trouble":
       return isTerminal
-        ? screen.change(source, { note: `the server can't be asked just now (${reasonOf(progress)})` })
+        ? trouble(screen, source, `the server can't be asked just now (${reasonOf(progress)})`)
         : Effect.void
     case "Chosen":
     case "Rejected":
@@ -144,6 +144,13 @@ const tell = ({ isTerminal, screen }: Self, progress: LoginPrompt.Progress): Eff
       return Effect.zipRight(screen.end(source), print(screen, progress))
   }
 }
+
+/** It comes before the prompt too, where the login can't begin. */
+const trouble = (screen: Screen.Screen, source: string, note: string): Effect.Effect<void> =>
+  Effect.if(screen.isFree, {
+    onTrue: () => screen.begin({ source, what: "the server", expiresAt: Infinity, note, typed: 0 }),
+    onFalse: () => screen.change(source, { note })
+  })
 
 const reasonOf = ({ reason }: { readonly reason: string }): string => LoginPrompt.printable(reason, 40)
 

@@ -2,13 +2,14 @@
  * Which client this program is at a server: one that was registered there by hand, a document about itself, or one
  * that registered itself, which is kept in the vault for the next start and for other processes.
  *
- * Whatever is found is good at that one issuer only. A client that registered itself is kept by the issuer and the
- * redirect URIs, so that a change of either makes another one.
+ * Whatever is found is good at that one issuer only. A client that registered itself is kept by the issuer, the redirect
+ * URIs and the grants that it names, so that a change of these makes another one.
  *
  * @since 0.1.0
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import type { AuthorizationServer } from "../oauth/AuthorizationServer.js"
 import * as Client from "../oauth/Client.js"
@@ -86,6 +87,11 @@ export interface ClientRegistry {
    * is and fails with `InvalidClient`, and so does one that was registered less than a minute ago.
    */
   readonly renew: (server: AuthorizationServer, refused: Resolved) => Effect.Effect<Resolved, RegistryError>
+  /**
+   * The client of this id at this issuer, while it is given here, this program's document, or what is stored. Asks no
+   * server.
+   */
+  readonly known: (issuer: string, id: string) => Effect.Effect<Option.Option<Client.Client>, RegistryError>
   /** Removes the stored registration for this issuer from the vault; the server is told nothing. */
   readonly forget: (issuer: string) => Effect.Effect<void, RegistryError>
 }
@@ -107,7 +113,7 @@ export const make = (
     ([vault, context]) => {
       const store = Store.make({
         vault,
-        redirectUris: options.metadata?.redirectUris ?? [],
+        traits: [...options.metadata?.redirectUris ?? [], ...options.metadata?.grantTypes ?? []],
         privateKey: options.privateKey
       })
       const register = (server: AuthorizationServer) => Effect.provide(registerAt(options, server), context)
@@ -117,6 +123,7 @@ export const make = (
           turnAt(turns, server).resolving(resolve(options, store, server, register(server))),
         renew: (server, refused) =>
           turnAt(turns, server).renewing(renew(store, server, refused, register(server))),
+        known: (issuer, id) => known(options, store, { issuer, id }),
         forget: (issuer) => store.forget(issuer)
       }
     }
@@ -181,15 +188,29 @@ const resolve = Effect.fnUntraced(function*(
 ) {
   const given = own(options.clients, server.issuer)
   if (given !== undefined) return { _tag: "Given", client: given } as const
-  const { documentUrl } = options
   const metadata = yield* server.metadata
-  if (documentUrl !== undefined && metadata.client_id_metadata_document_supported === true) {
-    const client = { id: documentUrl, auth: options.privateKey ?? Client.none }
+  const client = documentOf(options)
+  if (client !== undefined && metadata.client_id_metadata_document_supported === true) {
     return { _tag: "Document", client } as const
   }
   if (options.metadata === undefined) return yield* nobody(server.issuer)
   return yield* toResolved(store.usable(server.issuer, register))
 })
+
+const documentOf = ({ documentUrl, privateKey }: Options): Client.Client | undefined =>
+  documentUrl === undefined ? undefined : { id: documentUrl, auth: privateKey ?? Client.none }
+
+const known = (
+  options: Options,
+  store: Store.Store,
+  { id, issuer }: { readonly issuer: string; readonly id: string }
+): Effect.Effect<Option.Option<Client.Client>, RegistryError> => {
+  const isIt = (client: Client.Client | undefined): client is Client.Client => client?.id === id
+  const here = [own(options.clients, issuer), documentOf(options)].find(isIt)
+  return here === undefined
+    ? Effect.map(store.stored(issuer), (stored) => Option.liftPredicate(isIt)(stored?.client))
+    : Effect.succeedSome(here)
+}
 
 const renew = (
   store: Store.Store,
@@ -208,7 +229,7 @@ const unfitDocument = new Misconfigured({
   source: "client registry",
   reason: "InvalidOption",
   detail: "the address of the client's document can't be a client id",
-  hint: "Give an https URL with a path, without credentials, a fragment, and dots between slashes."
+  hint: "Give an https URL with a path, without credentials and a fragment, as a browser would write it."
 })
 
 const nobody = (issuer: string): Misconfigured =>

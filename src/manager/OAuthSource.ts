@@ -41,7 +41,11 @@ export interface Options {
   readonly cache?: TokenCache.Options | undefined
   /** A stored token with less than this left is renewed before it is given. Default 0. */
   readonly minUsable?: Duration.DurationInput | undefined
-  /** How long one redemption, and one read or write of the vault, may take. Default 1 minute. */
+  /**
+   * How long one redemption, and one read or write of the vault, may take. Default: what `RefreshToken.timeLimit` says of
+   * `refresh`, at least 1 minute. That is 2 minutes, since the stored grant may be bound to a key, or longer where
+   * `refresh` gives its requests more time. A renewal that is cut may have spent the refresh token.
+   */
   readonly deadline?: Duration.DurationInput | undefined
   /** For how long the issuer takes the same refresh token again; see `Redemption.Options`. Default 0. */
   readonly graceWindow?: Duration.DurationInput | undefined

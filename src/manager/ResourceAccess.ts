@@ -86,6 +86,7 @@ import type * as Vault from "../vault/Vault.js"
 import * as ClientRegistry from "./ClientRegistry.js"
 import * as Keeper from "./internal/resourceKeeper.js"
 import * as Logins from "./internal/resourceLogin.js"
+import * as Logout from "./internal/resourceLogout.js"
 import type * as Session from "./internal/resourceSession.js"
 import * as Steps from "./internal/resourceStepUp.js"
 import type { Found, Options } from "./ResourceSettings.js"
@@ -121,9 +122,11 @@ export interface Service {
     refused?: Token.Token
   ) => Effect.Effect<Token.Token, TokenError>
   /**
-   * Ends the login; see `SignIn.Service`. Where nothing was used yet, the grant that the vault has is found without the
-   * network; at which server it is to be revoked has to be found out. Where that fails, the grant is removed, and then
-   * the failure is given. With `revoke: false` nobody is asked.
+   * Ends the login; see `SignIn.Service`. Where the resource was with other issuers before, or the program another
+   * client there, the logins from then end too: each grant is revoked at its own issuer, as the client that it was given
+   * to, and then removed. They are found in the vault, of the last eight such, and the resource is not asked. A grant that
+   * can't be revoked is removed all the same, and then the first failure is given; that a server does not know a former
+   * client any more is none. With `revoke: false` nobody is asked.
    */
   readonly logout: SignIn.Service["logout"]
   /** What is known of the resource, found out now if it wasn't. */
@@ -155,7 +158,8 @@ export const make: <R = never>(
   Vault.Vault | HttpClient.HttpClient | RefreshScheduler.RefreshScheduler | Scope.Scope | R
 > = Effect.fnUntraced(function*<R>(options: Options<R>) {
   const name = options.name ?? (URL.canParse(options.url) ? new URL(options.url).host : "resource")
-  const keeper = yield* Keeper.make(options, name, yield* ClientRegistry.make(options.client))
+  const registry = yield* ClientRegistry.make(options.client)
+  const keeper = yield* Keeper.make(options, name, registry)
   const stepUp = yield* Steps.make({ name, most: options.maxStepUps ?? 3, current: keeper.current })
   const mayAsk = options.login !== undefined
   const automatic = (session: Session.Session, wish?: Steps.Wish) =>
@@ -178,7 +182,7 @@ export const make: <R = never>(
     http: middleware(options, keeper, source, obtain),
     login: Effect.flatMap(keeper.current, (session) => login(session)),
     stepUp: (scopes, refused) => stepUp({ scopes, refused, login }),
-    logout: (how) => logOut(keeper, how),
+    logout: yield* Logout.make(options, name, { keeper, registry }),
     found: Effect.map(keeper.current, ({ found }) => found)
   }
 })
@@ -243,28 +247,6 @@ const logIn = (keeper: Keeper.Keeper, session: Session.Session): Effect.Effect<T
     (error) => isForgotten(session, error),
     () => Effect.flatMap(keeper.renewed(session), (next) => next.signIn.login)
   )
-
-/** What was written down at the last login is removed in any case: the resource may have moved on since. */
-const logOut = (keeper: Keeper.Keeper, how?: SignIn.LogoutOptions): Effect.Effect<void, TokenError> =>
-  Effect.suspend(() => {
-    const held = keeper.peek()
-    if (held !== undefined) return held.signIn.logout(how)
-    const current = Effect.flatMap(keeper.current, ({ signIn }) => signIn.logout(how))
-    return Effect.flatMap(
-      keeper.traced,
-      Option.match({
-        onNone: () => current,
-        onSome: ({ forget, isStored }) => {
-          if (!isStored) return Effect.void
-          return how?.revoke === false ?
-            forget :
-            Effect.uninterruptibleMask((restore) =>
-              Effect.flatMap(Effect.exit(restore(current)), (exit) => Effect.zipRight(forget, exit))
-            )
-        }
-      })
-    )
-  })
 
 const middleware = <R>(
   { interactive, url }: Options<R>,

@@ -63,7 +63,8 @@ export interface Options<R = never>
   readonly scopes?: ReadonlyArray<string> | undefined
   /**
    * See `AuthorizationCode.Options`. Default: where some scopes are asked for and the server lists it, and then with
-   * consent, as the official client of the Model Context Protocol has it.
+   * consent, as the official client of the Model Context Protocol has it. Where that keeps people out, leave it to the
+   * server: `login: (options) => BrowserLogin.make({ ...options, authorizationParameters: { prompt: "" } })`.
    */
   readonly offlineAccess?: boolean | undefined
   /**

@@ -82,7 +82,8 @@ export interface Service {
   readonly source: TokenSource.TokenSource
   /**
    * Asks the person now, whatever is stored, stores the grant and gives its token; from then on nobody is
-   * given an older one. One login at a time: who waits for another login takes what that comes to.
+   * given an older one. The grant that it replaces is not revoked, since some issuers end all grants of the person with
+   * one; `logout` before it does that. One login at a time: who waits for another login takes what that comes to.
    * Interruption ends the login and changes nothing, unless the grant is there already; then that is stored.
    * Fails before anybody is asked where the vault can't be read; a damaged record is replaced. Never held back by
    * `coolDown`, and it ends one that runs.
@@ -185,7 +186,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
     prompt: { login: login.login, timeLimit: login.timeLimit, kind: "explicit", coolDown: options.coolDown },
     memory: yield* OAuth.remembered(shared, { cache, login, minUsable, wrap }),
     memo,
-    deadline: Duration.decode(shared.deadline ?? Redemption.defaultDeadline),
+    deadline: shared.deadline,
     scope: yield* Effect.scope
   }
   return self

@@ -42,7 +42,9 @@ export interface Options extends TokenEndpoint.Options {
    * Whether `offline_access` is asked for too. Default: where some scopes are asked for and the server lists it.
    * With `true` it always is, and the person is asked for consent as well (`prompt=consent`), without which strict
    * servers give no refresh token (OpenID Connect Core §11), unless `authorizationParameters` has a `prompt`; an
-   * empty one is not sent.
+   * empty one is not sent. That asks at each login, and at servers where people may not consent themselves, as in many
+   * organizations with Microsoft Entra ID, nobody gets in who could without it: have `offline_access` among the scopes
+   * there, or an empty `prompt`.
    */
   readonly offlineAccess?: boolean | undefined
   /**
@@ -159,8 +161,8 @@ export interface AuthorizationCode {
     callback: URLSearchParams
   ) => Effect.Effect<Code, Unrelated | TokenEndpoint.GrantError>
   /**
-   * Redeems the code, once the keys are there that its ID token will need. An ID token that doesn't hold fails it, with `ReauthRequired` where another login may help and
-   * `Misconfigured` where it won't.
+   * Redeems the code, once the keys are there that its ID token will need. An ID token that doesn't hold fails it, with
+   * `ReauthRequired` where another login may help and `Misconfigured` where it won't.
    */
   readonly exchange: (attempt: Attempt, code: Code) => Effect.Effect<Grant, TokenEndpoint.GrantError>
 }
@@ -177,13 +179,13 @@ export const make: (
 ) => Effect.Effect<AuthorizationCode, Misconfigured, HttpClient.HttpClient> = Effect.fnUntraced(
   function*(options) {
     const endpoint = yield* Endpoint.make("browser login", options)
-    yield* AuthorizationRequest.check(endpoint.source, options)
-    const identity = yield* IdToken.make({ ...options, name: endpoint.source })
     const settings: AuthorizationRequest.Settings = {
       ...options,
       openid: demandsIdToken(options),
       maxAge: limitOf(options)
     }
+    yield* AuthorizationRequest.check(endpoint.source, settings)
+    const identity = yield* IdToken.make({ ...options, name: endpoint.source })
     return {
       name: endpoint.source,
       exchangeTimeLimit: Duration.sum(endpoint.timeLimit, identity.timeLimit),

@@ -52,7 +52,8 @@ export interface Options extends TokenEndpoint.Options {
   /**
    * What happens to ID tokens: `verify` demands one and fails the login where it doesn't hold; `ignore` throws it
    * away unread. Default: where `openid` is among the scopes, one that comes has to hold, though the login goes on
-   * without one, since RFC 8628 promises none; else `ignore`.
+   * without one, since RFC 8628 promises none; else `ignore`. What came with one that doesn't hold is given to nobody,
+   * and not revoked: some servers end all grants of the person with one. It ends by itself, or where the server lists it.
    */
   readonly idToken?: "verify" | "ignore" | undefined
   /** How the server departs from the standard. Default: not at all. */

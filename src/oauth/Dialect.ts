@@ -12,7 +12,7 @@
  * @category models
  */
 export interface Dialect {
-  /** Which requests are written in JSON rather than as a form. Default none. */
+  /** Which requests are written in JSON rather than as a form, a field that comes more than once as a list. Default none. */
   readonly json?: ReadonlyArray<"token" | "revocation"> | undefined
   /**
    * The field that tells the instant at which the token expires, in Unix milliseconds of the server's clock.

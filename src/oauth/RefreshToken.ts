@@ -88,14 +88,17 @@ export const make = (options: Options): Effect.Effect<Redeem, Misconfigured, Htt
 
 /**
  * How long one redemption may rightly take, for the `deadline` of whoever stores grants: 50 seconds by default, 30 more
- * for a client that signs, and 2 minutes for a grant that is bound to a key. Without a grant, for one that is bound
- * where `dpop` is on.
+ * for a client that signs, and 2 minutes for a grant that is bound to a key. Without a grant, for any of them: one that
+ * is stored may be bound, whatever `dpop` says now.
  *
  * @since 0.1.0
  * @category getters
  */
 export const timeLimit = (options: Options, grant?: Grant.Grant): Duration.Duration =>
-  Endpoint.timeLimitOf(options, limits, { spends: true, proofKey: grant?.token.proofKey })
+  Endpoint.timeLimitOf({ ...options, dpop: grant === undefined ? true : options.dpop }, limits, {
+    spends: true,
+    proofKey: grant?.token.proofKey
+  })
 
 /** A lost answer may be a lost login, so it waits longer than others. */
 const limits: Limits = { requestTimeLimit: Duration.seconds(30) }

@@ -98,7 +98,8 @@ const most = 256 * 1024
 
 /**
  * The document to publish at `url`, as JSON, so that servers which know such documents take `url` as the id of
- * this client. Fails where `url` can't be one (see `isDocumentUrl`), and for a client with a shared secret.
+ * this client. Fails where `url` can't be one (see `isDocumentUrl`), and for a client with a shared secret, or
+ * with a key that nobody can find.
  *
  * @since 0.1.0
  * @category constructors
@@ -109,25 +110,31 @@ export const document = (
 ): Effect.Effect<Readonly<Record<string, unknown>>, Misconfigured> => {
   const source = "client id document"
   if (!isDocumentUrl(url)) return Effect.fail(unfitUrl(source))
-  if (metadata.authMethod?.startsWith("client_secret") === true) return Effect.fail(sharedSecret(source))
+  if (hasSharedSecret(metadata)) return Effect.fail(sharedSecret(source))
+  if (metadata.authMethod === "private_key_jwt" && metadata.jwksUri === undefined) {
+    return Effect.fail(keyless(source))
+  }
   return Effect.map(
     Metadata.encode(source, { authMethod: "none", ...metadata }, undefined),
     (fields) => ({ client_id: url, ...fields })
   )
 }
 
+const hasSharedSecret = ({ authMethod, further = {} }: ClientMetadata): boolean =>
+  authMethod?.startsWith("client_secret") === true || Object.hasOwn(further, "client_secret")
+
 /**
- * Whether this can be the address of such a document: https, with a path, and without credentials, a fragment
- * and dot segments, so that there is one way to write it.
+ * Whether this can be the address of such a document: https, with a path, and without credentials and a fragment. It has
+ * to be written as a browser would write it, with no dot segments, default port or capitals in the host, since servers
+ * compare it letter by letter with what they have read.
  *
  * @since 0.1.0
  * @category predicates
  */
 export const isDocumentUrl = (text: string): boolean => {
   const url = Url.parse(text)
-  return url !== undefined && /^https:\/\/[^/?#@]+\/[^?#]/i.test(text) &&
-    !/\/(?:\.|%2e){1,2}(?:[/?]|$)/i.test(text) &&
-    /^[\x21\x22\x24-\x5b\x5d-\x7e]+$/.test(text)
+  return url !== undefined && url.href === text && url.protocol === "https:" && url.pathname !== "/" &&
+    url.username === "" && url.password === "" && !text.includes("#")
 }
 
 const closed = (source: string): Misconfigured =>
@@ -143,7 +150,7 @@ const unfitUrl = (source: string): Misconfigured =>
     source,
     reason: "InvalidOption",
     detail: "its address can't be a client id",
-    hint: "Give an https URL with a path, without credentials, a fragment, and dots between slashes."
+    hint: "Give an https URL with a path, without credentials and a fragment, as a browser would write it."
   })
 
 const sharedSecret = (source: string): Misconfigured =>
@@ -151,5 +158,13 @@ const sharedSecret = (source: string): Misconfigured =>
     source,
     reason: "InvalidOption",
     detail: "a client that anybody can read about has no shared secret",
-    hint: "Use `none`, or `private_key_jwt` with the public key in the document."
+    hint: "Use `none`, or `private_key_jwt` and `jwksUri`."
+  })
+
+const keyless = (source: string): Misconfigured =>
+  new Misconfigured({
+    source,
+    reason: "InvalidOption",
+    detail: "it does not say where the public key is that the client signs with",
+    hint: "Publish the key as a JWK set, and give its address as `jwksUri`."
   })

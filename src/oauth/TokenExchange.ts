@@ -140,13 +140,13 @@ const prepare: <E extends TokenError>(
     const endpoint = yield* Endpoint.make("token exchange", { ...options, keep })
     const subject = yield* toSource(`subject of ${endpoint.source}`, options.subject)
     const actor = options.actor && (yield* toSource(`actor of ${endpoint.source}`, options.actor))
-    const blame: Blame = { doubt: "None", errors: new WeakSet() }
+    const blame: Blame = { doubt: { _tag: "None" }, errors: new WeakSet() }
     const exchange = (token: Token.Token) =>
       Effect.flatMap(
         actor === undefined ? Effect.sync(() => undefined) : Grant.apart(actor.get),
         (actor) => Unattended.exchange(endpoint, options, kind, fieldsOf(options, token, actor))
       ).pipe(
-        Effect.tap(() => Effect.sync(() => blame.doubt = "None")),
+        Effect.tap(() => Effect.sync(() => blame.doubt = { _tag: "None" })),
         Effect.catchTag("Refusal", (refusal) => refuse(blame, subject, token, refusal))
       )
     return {
@@ -189,14 +189,16 @@ const kind: Unattended.Kind = {
 
 /** What refusals have shown. */
 interface Blame {
-  /**
-   * `Token`: the last exchange was refused, so another token is worth a try. `Setup`: that was refused too, so it is
-   * not the token.
-   */
-  doubt: "None" | "Token" | "Setup"
+  doubt: Doubt
   /** The errors after which another token is worth a try. */
   readonly errors: WeakSet<object>
 }
+
+/** `Token`: this one was refused, maybe to several at once. `Setup`: so was another one, and it is not the token. */
+type Doubt =
+  | { readonly _tag: "None" }
+  | { readonly _tag: "Token"; readonly token: Token.Token }
+  | { readonly _tag: "Setup" }
 
 /** What servers say of a token that has ended before its time; `invalid_request` is the standard's (RFC 8693 §2.2.2). */
 const againstToken = new Set(["invalid_grant", "invalid_token", "invalid_request"])
@@ -210,11 +212,16 @@ const refuse = <E extends TokenError>(
   Effect.suspend(() => {
     const error = meaning(refusal)
     if (!againstToken.has(refusal.code)) return Effect.fail(error)
-    blame.doubt = blame.doubt === "None" ? "Token" : "Setup"
-    if (blame.doubt === "Setup") return Effect.fail(error)
+    blame.doubt = doubtOf(blame.doubt, token)
+    if (blame.doubt._tag === "Setup") return Effect.fail(error)
     blame.errors.add(error)
     return Effect.zipRight(subject.invalidate(token), Effect.fail(error))
   })
+
+const doubtOf = (before: Doubt, token: Token.Token): Doubt =>
+  before._tag === "None" || before._tag === "Token" && Token.isSame(before.token, token)
+    ? { _tag: "Token", token }
+    : { _tag: "Setup" }
 
 /** A token that has ended, and a parameter that is wrong, are told by the same code. */
 const meaning = (refusal: Refusal): UnattendedError => {
@@ -229,5 +236,12 @@ const meaning = (refusal: Refusal): UnattendedError => {
     : error
 }
 
-const insist = (blame: Blame) => <A, E extends object>(attempt: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.catchIf(attempt, (error) => blame.errors.has(error), () => attempt)
+/** Whoever gets the same token once more learns from it that no other one is to be had. */
+const insist = (blame: Blame) => <A, E extends object>(attempt: Effect.Effect<A, E>): Effect.Effect<A, E> => {
+  const isOfToken = (error: E) => blame.errors.has(error)
+  const last = Effect.tapError(attempt, (error) =>
+    Effect.sync(() => {
+      if (isOfToken(error)) blame.doubt = { _tag: "Setup" }
+    }))
+  return Effect.catchIf(attempt, isOfToken, () => last)
+}

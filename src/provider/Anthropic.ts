@@ -35,11 +35,11 @@ export const provider: Provider.WithPastePage = {
   keep: [],
   renewal: { rotates: true, graceWindow: Duration.zero, idleLimit: undefined },
   dialect: { target: "none", json: ["token"], start: { code: "true" }, redeemsState: true },
+  idToken: undefined,
   device: undefined,
   browser: {
     parameters: {},
     redirect: { host: "localhost", port: undefined, path: "/callback" },
-    pastePage: "https://console.anthropic.com/oauth/code/callback",
-    idToken: undefined
+    pastePage: "https://console.anthropic.com/oauth/code/callback"
   }
 }

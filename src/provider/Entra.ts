@@ -87,12 +87,12 @@ export const make = (options: Options = {}): Provider.WithDevice & Provider.With
     keep: [],
     renewal: { rotates: true, graceWindow: Duration.infinity, idleLimit: "90 days" },
     dialect: { target: "none" },
+    idToken: isId(id) ? undefined : "ignore",
     device: { pkce: false, parameters: {} },
     browser: {
       parameters: {},
       redirect: { host: "localhost", port: undefined, path: "/" },
-      pastePage: undefined,
-      idToken: isId(id) ? undefined : "ignore"
+      pastePage: undefined
     }
   }
 }

@@ -51,12 +51,12 @@ export const make = (options: Options = {}): Provider.WithDevice & Provider.With
     keep: [],
     renewal: { rotates: true, graceWindow: Duration.zero, idleLimit: "180 days" },
     dialect: { target: "none", commaScopes: true },
+    idToken: undefined,
     device: { pkce: false, parameters: {} },
     browser: {
       parameters: {},
       redirect: { host: "127.0.0.1", port: undefined, path: "/callback" },
-      pastePage: undefined,
-      idToken: undefined
+      pastePage: undefined
     }
   }
 }

@@ -40,11 +40,11 @@ export const provider: Provider.WithDevice & Provider.WithBrowser = {
   keep: [],
   renewal: { rotates: false, graceWindow: Duration.infinity, idleLimit: "180 days" },
   dialect: { target: "none" },
+  idToken: undefined,
   device: { pkce: false, parameters: {} },
   browser: {
     parameters: { access_type: "offline", prompt: "consent" },
     redirect: { host: "127.0.0.1", port: undefined, path: "/" },
-    pastePage: undefined,
-    idToken: undefined
+    pastePage: undefined
   }
 }

@@ -62,6 +62,7 @@ export const make = ({ region = "global" }: Options = {}): Provider.WithDevice =
       defaultInterval: "2 seconds",
       requestIds: true
     },
+    idToken: undefined,
     device: { pkce: true, parameters: {} },
     browser: undefined
   }

@@ -36,11 +36,11 @@ export const provider: Provider.WithBrowser = {
   keep: [],
   renewal: { rotates: true, graceWindow: Duration.zero, idleLimit: undefined },
   dialect: { target: "none", json: ["revocation"] },
+  idToken: undefined,
   device: undefined,
   browser: {
     parameters: { id_token_add_organizations: "true", codex_cli_simplified_flow: "true" },
     redirect: { host: "localhost", port: 1455, path: "/auth/callback" },
-    pastePage: undefined,
-    idToken: undefined
+    pastePage: undefined
   }
 }

@@ -48,6 +48,8 @@ export interface Provider {
   readonly renewal: Renewal
   /** How it departs from the standard, and whether it wants to be told who a token is for. */
   readonly dialect: DeviceCode.Dialect
+  /** What becomes of its ID tokens: see the options of the logins; undefined for their defaults. */
+  readonly idToken: "verify" | "ignore" | undefined
   /** How people log in on another device; undefined where they can't. */
   readonly device: Device | undefined
   /** How people log in with a browser; undefined where they can't. */
@@ -98,8 +100,6 @@ export interface Browser {
   readonly redirect: Redirect
   /** A page of the provider that shows the code to the person, who pastes it; undefined where there is none. */
   readonly pastePage: string | undefined
-  /** See `AuthorizationCode.Options`; undefined for its default. It holds for logins on another device too. */
-  readonly idToken: "verify" | "ignore" | undefined
 }
 
 /**
@@ -263,7 +263,6 @@ export const device = (self: WithDevice, options: LoginOptions): DeviceCode.Opti
   ...login(self, options),
   dialect: self.dialect,
   pkce: self.device.pkce,
-  idToken: self.browser?.idToken,
   authorizationParameters: { ...self.device.parameters, ...options.parameters }
 })
 
@@ -276,7 +275,6 @@ export const device = (self: WithDevice, options: LoginOptions): DeviceCode.Opti
 export const browser = (self: WithBrowser, options: LoginOptions): AuthorizationCode.Options => ({
   ...login(self, options),
   dialect: self.dialect,
-  idToken: self.browser.idToken,
   authorizationParameters: { ...self.browser.parameters, ...options.parameters }
 })
 
@@ -321,7 +319,12 @@ export const revocation = (
 const login = (
   self: Provider,
   { resource, scopes = self.scopes, ...options }: LoginOptions
-): Omit<DeviceCode.Options, "dialect"> => ({ ...common(self, options), scopes, resource })
+): Omit<DeviceCode.Options, "dialect"> => ({
+  ...common(self, options),
+  scopes,
+  resource,
+  idToken: self.idToken
+})
 
 const common = (
   { defaultLifetime, dialect, keep }: Provider,

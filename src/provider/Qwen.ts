@@ -5,6 +5,7 @@
  * - The device flow of RFC 8628, bound by PKCE. Each request carries a random `x-request-id`.
  * - The token answer names the API's own address in `resource_url`, mostly without a scheme. It is kept in
  *   `Grant.extra`, and stays there when a renewal leaves it out; `SignIn` offers it as `baseUrl`.
+ * - Uncertain: whether it gives ID tokens for its scope `openid`, and who signs them. They are ignored.
  * - A poll that comes too early may be answered `slow_down` with status 429.
  * - Uncertain: by which code it refuses a refresh token that has ended. Its own client takes any 400 for that;
  *   `invalid_request` is taken for it here too.
@@ -36,6 +37,7 @@ export const provider: Provider.WithDevice = {
   keep: ["resource_url"],
   renewal: { rotates: true, graceWindow: Duration.zero, idleLimit: undefined },
   dialect: { target: "none", requestIds: true, endedBy: ["invalid_request"] },
+  idToken: "ignore",
   device: { pkce: true, parameters: {} },
   browser: undefined
 }

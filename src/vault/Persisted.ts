@@ -59,7 +59,11 @@ export interface Options<R> {
    * a cache's business. Never more than half of the token's lifetime.
    */
   readonly minUsable?: Duration.DurationInput | undefined
-  /** How long one redemption, and one read or write of the vault, may take. Default 1 minute. */
+  /**
+   * How long one redemption, and one read or write of the vault, may take. Default 1 minute, whatever `redeem` is: where
+   * that is a `RefreshToken` of a client that signs, or of grants that are bound to a key, give `RefreshToken.timeLimit`.
+   * A renewal that is cut may have spent the refresh token.
+   */
   readonly deadline?: Duration.DurationInput | undefined
   /**
    * Told of each grant that is new to others: after a login and after each renewal that came with a new refresh

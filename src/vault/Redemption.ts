@@ -50,7 +50,7 @@ export interface Options {
   readonly redeem?: ((grant: Grant.Grant) => Effect.Effect<Grant.Grant, TokenError>) | undefined
   /**
    * How long one redemption, and one read or write of the vault, may take. Default 1 minute: more than
-   * discovery and a request may take.
+   * discovery and a request may take. What a `RefreshToken` may take, `RefreshToken.timeLimit` tells.
    */
   readonly deadline?: Duration.DurationInput | undefined
   /**
@@ -185,7 +185,6 @@ export const make = (options: Options): Redemption => {
     }
   }
   const memory = Turns.memory()
-  const gate = gateOf(pending, key)
   const inTurn = pending.transactions.withLock(key)
   const keep = (grant: Grant.Grant) => inTurn(undisturbed(work, save(cell, grant)))
   return {
@@ -204,7 +203,7 @@ export const make = (options: Options): Redemption => {
       ),
     logIn: ({ coolDown, kind, login, timeLimit }, then) =>
       Grant.keeping(
-        gate[kind]({ source: options.source, coolDown })(login),
+        gateOf(pending, key)[kind]({ source: options.source, coolDown })(login),
         (grant) =>
           Effect.flatMap(Effect.mapError(keep(grant), (error) => toTokenError(error, options.source)), then),
         { duration: timeLimit, onTimeout: () => loginExpired(options.source) }

@@ -77,7 +77,7 @@ describe("F12 does not log out:", () => {
 
   const misconfigured: ReadonlyArray<readonly [string, string]> = [
     ["invalid_client", "InvalidClient"],
-    ["unauthorized_client", "InvalidClient"],
+    ["unauthorized_client", "UnsupportedGrant"],
     ["unsupported_grant_type", "UnsupportedGrant"]
   ]
   for (const [code, reason] of misconfigured) {

@@ -2,18 +2,23 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Grant from "effect-credentials/Grant"
 import * as AnyLogin from "effect-credentials/login/AnyLogin"
 import * as BrowserLauncher from "effect-credentials/login/BrowserLauncher"
+import * as DeviceLogin from "effect-credentials/login/DeviceLogin"
 import type * as Login from "effect-credentials/login/Login"
 import * as LoginPrompt from "effect-credentials/login/LoginPrompt"
 import * as Surroundings from "effect-credentials/login/Surroundings"
+import * as AuthorizationServer from "effect-credentials/oauth/AuthorizationServer"
 import * as Token from "effect-credentials/Token"
 import { Misconfigured, ReauthRequired, TransientFailure } from "effect-credentials/TokenError"
 import type { TokenError } from "effect-credentials/TokenError"
+import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
+import { serve } from "../oauth/kit.js"
 
 const fields = { source: "x", detail: "d", hint: "h" }
 const unsupported = new Misconfigured({ ...fields, reason: "UnsupportedGrant" })
@@ -236,3 +241,61 @@ it.effect("the time limit leaves time for both, one after the other", () =>
     assert.strictEqual(Duration.toMinutes((yield* run({})).made.timeLimit), 20)
     assert.strictEqual(Duration.toMinutes((yield* run({ has: ["device"] })).made.timeLimit), 15)
   }))
+
+describe("what the server turns out not to support when the person has been asked", () => {
+  const answers: Readonly<Record<string, () => Response>> = {
+    "tokens that are bound to a key": () => Response.json({ access_token: "t", token_type: "bearer" }),
+    "a type of token that can be sent": () => Response.json({ access_token: "t", token_type: "mac" }),
+    "the grant itself": () => Response.json({ error: "unsupported_grant_type" }, { status: 400 })
+  }
+  for (const [name, answer] of Object.entries(answers)) {
+    it.effect(`(${name}) is no reason to ask them again in a browser`, () =>
+      Effect.gen(function*() {
+        const queue = yield* Queue.unbounded<LoginPrompt.Prompt | LoginPrompt.Progress>()
+        const prompt = LoginPrompt.make({
+          show: (prompt) => Queue.offer(queue, prompt),
+          progress: (progress) => Queue.offer(queue, progress),
+          pasted: () => Effect.never
+        })
+        const device = yield* DeviceLogin.make({
+          server: yield* AuthorizationServer.make({
+            issuer: "https://idp.test",
+            tokenEndpoint: "https://idp.test/token",
+            deviceAuthorizationEndpoint: "https://idp.test/device"
+          }),
+          client: { id: "app" },
+          name: "the device",
+          dpop: true
+        }).pipe(
+          Effect.provide(
+            serve(({ url }) => Effect.sync(() => url.endsWith("/device") ? started() : answer()))
+          ),
+          Effect.provideService(LoginPrompt.LoginPrompt, prompt)
+        )
+        const browser = {
+          name: "the browser",
+          timeLimit: Duration.minutes(5),
+          login: Effect.die("asked again")
+        }
+        const any = yield* AnyLogin.fromLogins({ device, browser }).pipe(
+          Effect.provide([Surroundings.layerOf(remote), BrowserLauncher.layerNone("none")]),
+          Effect.provideService(LoginPrompt.LoginPrompt, prompt)
+        )
+        const fiber = yield* Effect.fork(Effect.flip(any.login))
+        yield* Effect.repeat(elapse, { until: () => fiber.unsafePoll() !== null })
+        const error = yield* Fiber.join(fiber)
+        assert.deepStrictEqual([error._tag, error.reason], ["Misconfigured", "InvalidOption"])
+        const told = Chunk.toReadonlyArray(yield* Queue.takeAll(queue))
+        assert.deepStrictEqual(told.map(({ _tag }) => _tag), ["Chosen", "Device", "Failed"])
+      }))
+  }
+})
+
+const started = () =>
+  Response.json({ device_code: "d", user_code: "C", verification_uri: "https://idp.test/go", expires_in: 60 })
+
+/** Promises want real time in between. */
+const elapse = Effect.zipRight(
+  Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1))),
+  TestClock.adjust("1 second")
+)

@@ -181,6 +181,7 @@ describe("layers", () => {
     "x: there is no display, so the login is done with a code on any device.",
     "x: there is no display, so the login is done in a browser of any machine.",
     "x: what was pasted is no address[2J. The login goes on.",
+    "x: the server can't be asked just now (Network), next look in 0 s.",
     "x: logged in.",
     "x: not logged in (AccessDenied). Log in again.[2J",
     "x: the login was cancelled."
@@ -234,6 +235,25 @@ describe("layers", () => {
         lines[19],
         "device login at idp.test: waiting for your approval, 30 s left, next look in 5 s."
       )
+    }))
+
+  it.effect("the console says what keeps a login from beginning, and then forgets it", () =>
+    Effect.gen(function*() {
+      const trouble = { _tag: "Trouble", source: "x", reason: "Network", nextAt: Infinity } as const
+      const start = Effect.gen(function*() {
+        const prompt = yield* LoginPrompt.LoginPrompt
+        for (const pause of [1, 2, 27, 1]) {
+          yield* prompt.progress(trouble)
+          yield* TestClock.adjust(`${pause} seconds`)
+        }
+        yield* prompt.progress({ _tag: "Cancelled", source: "x" })
+        yield* prompt.progress({ _tag: "Waiting", source: "x", nextAt: 0 })
+      })
+      assert.deepStrictEqual(yield* written(Effect.provide(start, LoginPrompt.layerConsole)), [
+        "x: the server can't be asked just now (Network).",
+        "x: the server can't be asked just now (Network).",
+        "x: the login was cancelled."
+      ])
     }))
 
   for (const time of [NaN, Infinity, -Infinity]) {

@@ -125,6 +125,29 @@ describe("the countdown", () => {
       assert.strictEqual(screen.lines().at(-1), "Waiting for your approval, 10:00 left")
     }))
 
+  it.scoped("says what keeps the login from beginning, until the prompt comes or it ends", () =>
+    Effect.gen(function*() {
+      const { prompt, screen } = yield* setup({ qr: false })
+      const trouble = { _tag: "Trouble", source: "acme", reason: "Network", nextAt: 0 } as const
+      yield* prompt.progress(trouble)
+      yield* prompt.progress(trouble)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(screen.lines(), [
+        "Waiting for the server, the server can't be asked just now (Network)"
+      ])
+      yield* prompt.show(device)
+      yield* TestClock.adjust("1 second")
+      assert.match(screen.lines().at(-1) ?? "", /^Waiting for your approval, 9:5\d left$/)
+      assert.deepStrictEqual(screen.lines().slice(0, -1), text)
+      yield* prompt.progress({ ...trouble, source: "other" })
+      assert.match(screen.lines().at(-1) ?? "", /^Waiting for your approval, 9:5\d left$/)
+      yield* prompt.progress({ _tag: "Cancelled", source: "acme" })
+      yield* prompt.progress(trouble)
+      yield* TestClock.adjust("1 second")
+      yield* prompt.progress({ _tag: "Cancelled", source: "acme" })
+      assert.strictEqual(screen.lines().at(-1), "")
+    }))
+
   for (const columns of [10, 30, 37, 38, 39]) {
     it.scoped(`never breaks its line on ${columns} columns`, () =>
       Effect.gen(function*() {

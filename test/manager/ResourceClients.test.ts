@@ -263,6 +263,46 @@ describe("a client that may also log in by code on another device", () => {
   }
 })
 
+describe("a client that is to have another grant from now on", () => {
+  it.effect("is another one, and the one before stays for those who want that", () =>
+    Effect.gen(function*() {
+      const { registry, requests, server, waited } = yield* setting()
+      const grantTypes = ["authorization_code", "refresh_token"]
+      const before = yield* registry()
+      const now = yield* registry({ metadata: { ...metadata, grantTypes } })
+      expect((yield* waited(before.resolve(server))).client.id).toBe("client-1")
+      expect((yield* waited(now.resolve(server))).client.id).toBe("client-2")
+      expect((yield* before.resolve(server)).client.id).toBe("client-1")
+      expect(requests).toHaveLength(2)
+    }))
+})
+
+describe("a client that is known", () => {
+  const documentUrl = "https://program.test/client.json"
+
+  it.effect("is given, the program's document, or stored, and nobody is asked", () =>
+    Effect.gen(function*() {
+      const { registry, requests, server, waited } = yield* setting(() => ({ client_secret: "secret-1" }))
+      const clients = yield* registry({ documentUrl, clients: { "https://other.test": { id: "by-hand" } } })
+      expect(yield* clients.known(issuer, "client-1")).toEqual(Option.none())
+      const { client } = yield* waited(clients.resolve(server))
+      expect(yield* clients.known(issuer, "client-1")).toEqual(Option.some(client))
+      expect(yield* clients.known(issuer, documentUrl)).toEqual(
+        Option.some({ id: documentUrl, auth: Client.none })
+      )
+      expect(yield* clients.known("https://other.test", "by-hand")).toEqual(Option.some({ id: "by-hand" }))
+      for (
+        const [at, id] of [[issuer, "by-hand"], ["https://other.test", "client-1"], [
+          issuer,
+          "client-0"
+        ]] as const
+      ) {
+        expect(yield* clients.known(at, id)).toEqual(Option.none())
+      }
+      expect(requests).toHaveLength(1)
+    }))
+})
+
 describe("a server that answers no registration", () => {
   it.effect("is asked once by all who wait, and keeps nobody from another one", () =>
     Effect.gen(function*() {

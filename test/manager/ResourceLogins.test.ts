@@ -145,6 +145,15 @@ describe("a login for more scopes", () => {
       expect(scopesOf(world)).toEqual([["read"], ["read"], ["read", "write"]])
     }))
 
+  it.scoped("is forgotten with a logout: who logs in next is asked for what anybody is", () =>
+    Effect.gen(function*() {
+      const { api, world } = yield* reading(person)
+      yield* api.stepUp(["write"])
+      yield* api.logout()
+      yield* api.login
+      expect(scopesOf(world).slice(1)).toEqual([["read", "write"], ["read"]])
+    }))
+
   it.scoped("is not forgotten with a client that the server has forgotten", () =>
     Effect.gen(function*() {
       const { api, world } = yield* reading(person)
@@ -252,6 +261,36 @@ describe("a login that opens by itself", () => {
       world.set.before = () => undefined
       yield* api.source.get
       expect([world.registrations(), world.logins.length]).toEqual([3, 1])
+    }))
+
+  it.scoped("is held back after a no whichever access to the resource has asked, one for more scopes too", () =>
+    Effect.gen(function*() {
+      const { api, world } = yield* reading(person)
+      const beside = yield* access(world, { interactive: true })
+      yield* beside.source.get
+      world.set.needs = ["write"]
+      world.set.denies = new ReauthRequired({ source: "t", reason: "AccessDenied", detail: "no", hint: "" })
+      expect(yield* Effect.flip(call(world, api))).toMatchObject({ reason: "AccessDenied" })
+      for (const access of [beside, api, beside]) {
+        expect(yield* Effect.flip(call(world, access))).toMatchObject({ _tag: "TokenUnavailable" })
+      }
+      expect(world.logins.length).toBe(2)
+      world.set.denies = undefined
+      yield* beside.stepUp(["write"])
+      expect(yield* call(world, api)).toBe(200)
+      expect(world.logins.length).toBe(3)
+    }))
+
+  it.scoped("is as the client that there is where that may not renew tokens (RFC 6749 §5.2)", () =>
+    Effect.gen(function*() {
+      const world = yield* makeWorld
+      const api = yield* access(world, { interactive: true })
+      world.set.before = ({ url }) =>
+        url.endsWith("/token") ? Response.json({ error: "unauthorized_client" }, { status: 400 }) : undefined
+      yield* api.found
+      yield* TestClock.adjust("10 minutes")
+      yield* api.source.get
+      expect([world.registrations(), world.logins.length]).toEqual([1, 1])
     }))
 
   it.scoped("is held back after a no also where the server has forgotten the client meanwhile", () =>

@@ -157,6 +157,16 @@ const cases: ReadonlyArray<Case> = [
     ours: { ends: "TransientFailure ServerError", renewals: ["refresh-1"], logins: 1 }
   },
   {
+    point: "the client may not renew tokens",
+    theirFunction: "auth",
+    happens: ({ expire, trouble }) => {
+      trouble.renewal = () => error("unauthorized_client")
+      expire()
+    },
+    theirs: { ends: "answered", renewals: ["refresh-1"], logins: 2 },
+    ours: { ends: "Misconfigured UnsupportedGrant", renewals: ["refresh-1"], logins: 1 }
+  },
+  {
     point: "the API refuses each new token",
     theirFunction: "StreamableHTTPClientTransport.send",
     happens: ({ trouble }) => {

@@ -94,7 +94,7 @@ describe("the callback", () => {
     ["the server failed", "error=server_error", "TransientFailure", "ServerError"],
     ["a scope that is none", "error=invalid_scope", "RequestRejected", "InvalidScope"],
     ["a resource that is none", "error=invalid_target", "RequestRejected", "InvalidTarget"],
-    ["a client that may not", "error=unauthorized_client", "Misconfigured", "InvalidClient"],
+    ["a client that may not", "error=unauthorized_client", "Misconfigured", "UnsupportedGrant"],
     ["a request that is wrong", "error=invalid_request", "RequestRejected", "InvalidRequest"],
     ["a code that is none", "error=%3Cb%3Eevil", "RequestRejected", "InvalidRequest"],
     ["an error and a code", "error=access_denied&code=evil", "ReauthRequired", "AccessDenied"],

@@ -348,6 +348,7 @@ describe("the address for the browser", () => {
         assert.strictEqual(error.reason, "InvalidOption")
       }
       yield* make({ idToken: "verify", maxAge: "1 hour" })
+      yield* make({ maxAge: Duration.infinity })
     }))
 
   it.effect("a server without an authorization endpoint can't be logged in to", () =>

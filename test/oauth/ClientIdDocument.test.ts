@@ -168,13 +168,20 @@ describe("a client whose id is an address", () => {
 describe("which addresses can be ids", () => {
   const addresses: ReadonlyArray<readonly [string, fits: boolean]> = [
     ["https://client.example/c", true],
-    ["HTTPS://client.example/c", true],
     ["https://client.example/a/b.json?v=1", true],
     ["https://client.example:8443/c", true],
     ["https://client.example/a/.well-known/b", true],
     ["https://client.example/a..b/c", true],
     ["https://client.example/a%20b", true],
     ["https://[2001:db8::1]/c", true],
+    // One way to write it: a server may compare letters, or ask at the address as a browser would.
+    ["HTTPS://client.example/c", false],
+    ["https://Client.example/c", false],
+    ["https://client.example:443/c", false],
+    ["https://client.example:/c", false],
+    ["https://client.example/a\"b", false],
+    ["https://client.example/<c>", false],
+    ["https://127.1/c", false],
     // The draft wants a path, and this provider doesn't mind.
     ["https://client.example", false],
     ["https://client.example/", false],

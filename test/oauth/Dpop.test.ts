@@ -1,5 +1,5 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { assert, describe, expect, it } from "@effect/vitest"
+import { assert, describe, expect, it, vi } from "@effect/vitest"
 import * as AuthorizationServer from "effect-credentials/oauth/AuthorizationServer"
 import * as Client from "effect-credentials/oauth/Client"
 import * as ClientCredentials from "effect-credentials/oauth/ClientCredentials"
@@ -53,6 +53,16 @@ describe("proofs on token requests", () => {
       assert.deepStrictEqual(proofs.map(({ iat }) => iat), [1_700_000_000, 1_700_003_600])
       assert.strictEqual(new Set(proofs.map(({ jti }) => jti)).size, 2)
       assert.deepStrictEqual([first.type, first.proofKey, second.proofKey], ["DPoP", key, key])
+    }))
+
+  it.effect("are dated by `Clock`, however late the machine's clock is looked at", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(1_700_000_000_999)
+      const { calls, get } = yield* asking(inTurn(bound()))
+      let now = Date.now()
+      vi.spyOn(Date, "now").mockImplementation(() => now += 1000)
+      yield* Effect.ensuring(get, Effect.sync(() => vi.restoreAllMocks()))
+      assert.deepStrictEqual((yield* proofsIn(calls)).map(({ iat }) => iat), [1_700_000_000])
     }))
 
   it.effect("with `true`, all tokens of a source are bound to one new key", () =>

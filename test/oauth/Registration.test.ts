@@ -418,12 +418,26 @@ describe("the document about a client", () => {
       })
     }))
 
+  it.effect("says where the keys are of a client that signs", () =>
+    Effect.gen(function*() {
+      const signs = { ...metadata, authMethod: "private_key_jwt" } as const
+      const error = yield* Effect.flip(Registration.document(url, signs))
+      expect(error).toMatchObject({ _tag: "Misconfigured", reason: "InvalidOption" })
+      const jwksUri = "https://app.test/keys.json"
+      expect(yield* Registration.document(url, { ...signs, jwksUri })).toMatchObject({ jwks_uri: jwksUri })
+    }))
+
   it.effect("holds no shared secret", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(
-        Registration.document(url, { ...metadata, authMethod: "client_secret_basic" })
-      )
-      expect(error).toMatchObject({ _tag: "Misconfigured", reason: "InvalidOption" })
+      for (
+        const wrong of [{ authMethod: "client_secret_basic" }, {
+          further: { client_secret: "s3cret" }
+        }] as const
+      ) {
+        const error = yield* Effect.flip(Registration.document(url, { ...metadata, ...wrong }))
+        expect(error).toMatchObject({ _tag: "Misconfigured", reason: "InvalidOption" })
+        expect(error.message).not.toContain("s3cret")
+      }
     }))
 
   const addresses: ReadonlyArray<readonly [string, boolean]> = [

@@ -264,6 +264,52 @@ describe("a subject's token that the server refuses", () => {
       expect(asked).toBe(2)
     }))
 
+  it.scoped("is replaced once for all that came with it at the same time", () =>
+    Effect.gen(function*() {
+      const handler: Handler = ({ form }) =>
+        Effect.map(
+          Effect.yieldNow(),
+          form.get("subject_token") === "S1" ? refuse("invalid_grant") : json({ access_token: "t" })
+        )
+      const { asked, calls } = yield* setting(handler, (source) =>
+        Effect.orDie(Effect.all([source.get, source.get, source.get], {
+          concurrency: "unbounded",
+          discard: true
+        })))
+      expect(sent(calls)).toEqual(["S1", "S1", "S1", "S2", "S2", "S2"])
+      expect(asked).toBe(2)
+    }))
+
+  it.scoped("is not what is wrong where all are refused at the same time: no storm", () =>
+    Effect.gen(function*() {
+      const handler: Handler = () => Effect.map(Effect.yieldNow(), refuse("invalid_grant"))
+      const { asked, calls } = yield* setting(handler, (source) => {
+        const three = Effect.all([source.get, source.get, source.get].map(Effect.flip), {
+          concurrency: "unbounded",
+          discard: true
+        })
+        return Effect.zipRight(Effect.orDie(three), Effect.asVoid(Effect.flip(source.get)))
+      })
+      expect(sent(calls)).toEqual(["S1", "S1", "S1", "S2", "S2", "S2", "S2"])
+      expect(asked).toBe(2)
+    }))
+
+  it.scoped("is not tried more than twice where there is no other one: no storm", () =>
+    Effect.gen(function*() {
+      const calls: Array<Call> = []
+      const server = yield* explicit
+      const layer = serve(inTurn(refuse("invalid_grant")), calls)
+      const { get } = yield* TokenExchange.make({
+        server,
+        client: { id: "app" },
+        subject: Effect.succeed(Redacted.make("S1"))
+      }).pipe(Effect.provide(layer))
+      yield* Effect.flip(get)
+      expect(calls.length).toBe(2)
+      yield* Effect.flip(get)
+      expect(calls.length).toBe(3)
+    }))
+
   it.scoped("may be what is wrong where the server says invalid_request, and so the error says", () =>
     setting(inTurn(refuse("invalid_request")), (source) =>
       Effect.map(Effect.flip(source.get), (error) => {
@@ -297,7 +343,7 @@ describe("a subject's token that the server refuses", () => {
     const [code, expected] of [
       ["invalid_target", { _tag: "RequestRejected", reason: "InvalidTarget" }],
       ["invalid_scope", { _tag: "RequestRejected", reason: "InvalidScope" }],
-      ["unauthorized_client", { _tag: "Misconfigured", reason: "InvalidClient" }],
+      ["unauthorized_client", { _tag: "Misconfigured", reason: "UnsupportedGrant" }],
       ["unsupported_grant_type", { _tag: "Misconfigured", reason: "UnsupportedGrant" }],
       ["temporarily_unavailable", { _tag: "TransientFailure", reason: "ServerError" }]
     ] as const

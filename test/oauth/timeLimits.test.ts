@@ -1,6 +1,7 @@
 /** What may rightly take how long: each part as slow as it may be, each request sent as often as it may be. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Grant from "effect-credentials/Grant"
+import * as OAuthSource from "effect-credentials/manager/OAuthSource"
 import * as AuthorizationServer from "effect-credentials/oauth/AuthorizationServer"
 import * as Client from "effect-credentials/oauth/Client"
 import * as Dpop from "effect-credentials/oauth/Dpop"
@@ -10,6 +11,8 @@ import * as RefreshScheduler from "effect-credentials/RefreshScheduler"
 import * as Token from "effect-credentials/Token"
 import * as TokenCache from "effect-credentials/TokenCache"
 import * as TokenSource from "effect-credentials/TokenSource"
+import * as MemoryVault from "effect-credentials/vault/MemoryVault"
+import * as Persisted from "effect-credentials/vault/Persisted"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -181,19 +184,50 @@ describe("a renewal", () => {
     }).pipe(Effect.provide(serve(handler, calls)))
   })
 
+  /** A stored grant that is bound to a key, at a server that is as slow as it may be and demands one more nonce. */
+  const stored = (options: Partial<OAuthSource.Options>) => {
+    const { slow, timed } = place()
+    const answers = inTurn(demand("n1"), json({ access_token: "new", token_type: "DPoP", expires_in: 3600 }))
+    const handler: Handler = (call) =>
+      call.form.get("refresh_token") === "refresh-0"
+        ? slowly(answers, slow, 30)(call)
+        : Effect.as(slow(almost(10)), refuse("invalid_grant")())
+    const renewal = Effect.gen(function*() {
+      const refresh = { server: yield* server, client: { id: "app" } }
+      yield* Persisted.save(yield* OAuthSource.keyOf(refresh), grantOf(yield* Dpop.generate()))
+      const source = yield* OAuthSource.make({ ...options, refresh })
+      return yield* timed(source.request({ refresh: true }))
+    })
+    return Effect.provide(renewal, [MemoryVault.layer, RefreshScheduler.layer, serve(handler)])
+  }
+
+  it.scoped("has its time under a source that stores grants: an answer that comes in time is not lost", () =>
+    Effect.gen(function*() {
+      const { exit, took } = yield* stored({})
+      assert.strictEqual(exit._tag, "Success")
+      assert.isAtLeast(took, almost(10) + 2 * almost(30))
+    }))
+
+  it.scoped("has no more than the deadline that is given", () =>
+    Effect.gen(function*() {
+      const { exit, took } = yield* stored({ deadline: "1 minute" })
+      assert.strictEqual(exit._tag, "Failure")
+      assert.strictEqual(took, 60_000)
+    }))
+
   it.effect("may take as long as its requests and what comes before them", () =>
     Effect.gen(function*() {
       const key = yield* Dpop.generate()
       const shared = { server: yield* server, client: { id: "app" } }
       const seconds = (options: Partial<RefreshToken.Options>, grant?: Grant.Grant) =>
         Duration.toSeconds(RefreshToken.timeLimit({ ...shared, ...options }, grant))
-      assert.strictEqual(seconds({}), 20 + 30)
       assert.strictEqual(seconds({}, grantOf(undefined)), 20 + 30)
-      assert.strictEqual(seconds({ client: signing }), 20 + 2 * 30)
+      assert.strictEqual(seconds({ client: signing }, grantOf(undefined)), 20 + 2 * 30)
       assert.strictEqual(seconds({}, grantOf(key)), 20 + 10 + 3 * 30)
-      assert.strictEqual(seconds({ dpop: true }), 20 + 10 + 3 * 30)
+      assert.strictEqual(seconds({ dpop: true }, grantOf(undefined)), 20 + 10 + 3 * 30)
+      assert.strictEqual(seconds({}), 20 + 10 + 3 * 30, "of any grant")
       assert.strictEqual(seconds({ dpop: key, client: signing }, grantOf(key)), 20 + 10 + 3 * 30)
       assert.strictEqual(seconds({ requestTimeLimit: "5 seconds" }, grantOf(key)), 20 + 5 + 3 * 5)
-      assert.strictEqual(seconds({ requestTimeLimit: "1 minute" }), 60 + 60)
+      assert.strictEqual(seconds({ requestTimeLimit: "1 minute" }, grantOf(undefined)), 60 + 60)
     }))
 })

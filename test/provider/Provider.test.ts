@@ -152,7 +152,7 @@ describe("a provider", () => {
 
 describe("Entra", () => {
   it("verifies ID tokens where their issuer is known", () => {
-    const idToken = (tenant: string) => Entra.make({ tenant }).browser.idToken
+    const idToken = (tenant: string) => Entra.make({ tenant }).idToken
     assert.strictEqual(idToken("common"), "ignore")
     assert.strictEqual(idToken("organizations"), "ignore")
     assert.strictEqual(idToken("contoso.onmicrosoft.com"), "ignore")

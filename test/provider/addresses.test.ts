@@ -15,7 +15,7 @@ describe("addresses", () => {
     }
   })
 
-  for (const tenant of ["", " ", ".", ".."]) {
+  for (const tenant of ["", " ", ".", "..", "half\ud83d"]) {
     it.effect(`of a tenant that is no segment of a path are none: ${JSON.stringify(tenant)}`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(Effect.asVoid(Provider.server(Entra.make({ tenant }))))
@@ -25,9 +25,9 @@ describe("addresses", () => {
 
   it("of a tenant's id are as its issuer writes them", () => {
     const id = "AAAAAAAA-2222-3333-4444-555555555555"
-    const { browser, endpoints } = Entra.make({ tenant: id })
+    const { endpoints, idToken } = Entra.make({ tenant: id })
     assert.strictEqual(endpoints.issuer, `https://login.microsoftonline.com/${id.toLowerCase()}/v2.0`)
-    assert.isUndefined(browser.idToken)
+    assert.isUndefined(idToken)
   })
 
   it("of another cloud are all of that cloud: no token of it goes elsewhere", () => {

@@ -332,6 +332,30 @@ describe("a renewal", () => {
       assert.deepInclude({ ...failure(exit) }, { _tag: "RequestRejected", reason: "InvalidRequest" })
     }))
 
+  it.effect("in JSON says all that a form would", () => {
+    const sent: Array<unknown> = []
+    const handler: Handler = ({ form, headers }) =>
+      Effect.sync(() => {
+        assert.strictEqual(headers["content-type"], "application/json")
+        sent.push(JSON.parse([...form.keys()][0] ?? ""))
+        return Response.json({ access_token: "a" })
+      })
+    const resource = ["https://a.test/", "https://b.test/"]
+    return Effect.gen(function*() {
+      const server = yield* endpoints
+      const redeem = yield* RefreshToken.make({
+        server,
+        client: { id: "app" },
+        dialect: { json: ["token"] },
+        resource
+      })
+      yield* redeem(grant)
+      assert.deepStrictEqual(sent, [
+        { grant_type: "refresh_token", refresh_token: "r1", client_id: "app", resource }
+      ])
+    }).pipe(Effect.provide(serve(handler)))
+  })
+
   it.effect("a new refresh token is kept, whatever is wrong beside it", () =>
     Effect.gen(function*() {
       const body = { access_token: 7, refresh_token: "r2", expired_in: "soon", status: "success" }

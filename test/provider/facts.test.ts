@@ -23,6 +23,7 @@ const usual = {
   defaultLifetime: hour,
   keep: [],
   dialect: { target: "none" },
+  idToken: undefined,
   device: undefined,
   browser: undefined
 }
@@ -60,12 +61,12 @@ const entra = (name: string, issuer: string, idToken: string | undefined) => ({
   },
   scopes: ["openid", "profile", "offline_access"],
   renewal: renewals.entra,
+  idToken,
   device: plainDevice,
   browser: {
     parameters: {},
     redirect: { host: "localhost", port: undefined, path: "/" },
-    pastePage: undefined,
-    idToken
+    pastePage: undefined
   }
 })
 
@@ -88,8 +89,7 @@ const github = (origin: string) => ({
   browser: {
     parameters: {},
     redirect: { host: "127.0.0.1", port: undefined, path: "/callback" },
-    pastePage: undefined,
-    idToken: undefined
+    pastePage: undefined
   }
 })
 
@@ -140,8 +140,7 @@ const facts: ReadonlyArray<readonly [string, Provider.Provider, unknown]> = [
     browser: {
       parameters: { access_type: "offline", prompt: "consent" },
       redirect: { host: "127.0.0.1", port: undefined, path: "/" },
-      pastePage: undefined,
-      idToken: undefined
+      pastePage: undefined
     }
   }],
   ["Qwen", Qwen.provider, {
@@ -157,6 +156,8 @@ const facts: ReadonlyArray<readonly [string, Provider.Provider, unknown]> = [
     keep: ["resource_url"],
     renewal: renewals.qwen,
     dialect: { target: "none", requestIds: true, endedBy: ["invalid_request"] },
+    // Nobody knows who signs them.
+    idToken: "ignore",
     device: pkceDevice
   }],
   ["MiniMax", MiniMax.provider, minimax("minimax", "MiniMax", "https://api.minimax.io")],
@@ -195,8 +196,7 @@ const facts: ReadonlyArray<readonly [string, Provider.Provider, unknown]> = [
     browser: {
       parameters: { id_token_add_organizations: "true", codex_cli_simplified_flow: "true" },
       redirect: { host: "localhost", port: 1455, path: "/auth/callback" },
-      pastePage: undefined,
-      idToken: undefined
+      pastePage: undefined
     }
   }],
   ["Anthropic", Anthropic.provider, {
@@ -214,8 +214,7 @@ const facts: ReadonlyArray<readonly [string, Provider.Provider, unknown]> = [
     browser: {
       parameters: {},
       redirect: { host: "localhost", port: undefined, path: "/callback" },
-      pastePage: "https://console.anthropic.com/oauth/code/callback",
-      idToken: undefined
+      pastePage: "https://console.anthropic.com/oauth/code/callback"
     }
   }]
 ]

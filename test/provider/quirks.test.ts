@@ -165,6 +165,22 @@ describe("Qwen", () => {
       }))
   }
 
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")
+  const idTokens: ReadonlyArray<readonly [string, string]> = [
+    ["is signed with a secret", `${part({ alg: "HS256" })}.${part({ iss: "https://chat.qwen.ai" })}.AA`],
+    ["is of another issuer", `${part({ alg: "RS256" })}.${part({ iss: "https://qwen.test" })}.AA`],
+    ["is none", "a.b"]
+  ]
+  for (const [what, id_token] of idTokens) {
+    it.effect(`an ID token costs nobody the login, since nobody knows how to verify it: it ${what}`, () =>
+      Effect.gen(function*() {
+        const contract = bent(contracts.qwen, "poll", { ...bodyOf(contracts.qwen, "poll"), id_token })
+        const scene = yield* setup(Qwen.provider, contract, { poll: ["bent"] })
+        const grant = success((yield* logIn(Qwen.provider, scene)).exit)
+        assert.isUndefined(grant.idToken)
+      }))
+  }
+
   const addresses: ReadonlyArray<readonly [string, unknown]> = [
     ["a number", 7],
     ["an object", { host: "evil.test" }],

@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import type * as Grant from "effect-credentials/Grant"
 import { ReauthRequired, TransientFailure } from "effect-credentials/TokenError"
 import type { TokenError } from "effect-credentials/TokenError"
+import * as Pending from "effect-credentials/vault/internal/pending"
 import * as Persisted from "effect-credentials/vault/Persisted"
 import * as Vault from "effect-credentials/vault/Vault"
 import * as Effect from "effect/Effect"
@@ -12,7 +13,7 @@ import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
 import { accessOf, down, grant, hour, key, makeIssuer, makeStore, refreshOf } from "./issuer.js"
 
-type Extra = Partial<Omit<Persisted.Options<never>, "key">>
+type Extra = Partial<Persisted.Options<never>>
 
 const setting = (extra: Extra = {}) =>
   Effect.gen(function*() {
@@ -449,6 +450,22 @@ describe("the commands", () => {
       yield* inVault(Persisted.forget(key))
       expect(yield* inVault(Persisted.load(key))).toEqual(Option.none())
       expect(yield* Effect.flip(source.get)).toMatchObject({ reason: "LoginRequired" })
+    }))
+
+  it.effect("and sources leave nothing in the process for keys under which nobody logs in", () =>
+    Effect.gen(function*() {
+      const { open, vault } = yield* setting()
+      yield* Effect.forEach(["a", "b", "c"], (key) =>
+        Effect.gen(function*() {
+          yield* Persisted.save(key, yield* grant(0))
+          yield* Persisted.load(key)
+          yield* (yield* open(vault, { key, login: person().login })).get
+          yield* Persisted.forget(key)
+        }).pipe(Effect.provideService(Vault.Vault, vault)))
+      const kept = Object.entries(Pending.of(vault)).flatMap(([name, held]) =>
+        held instanceof Map && held.size > 0 ? [name] : []
+      )
+      expect(kept).toEqual([])
     }))
 
   it.effect("forget also drops what could not be stored", () =>

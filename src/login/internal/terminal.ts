@@ -28,6 +28,8 @@ export interface Screen {
   readonly print: (text: string) => Effect.Effect<void>
   /** Shows the line until `end`, or until it expires, in place of any other one. */
   readonly begin: (live: Live) => Effect.Effect<void>
+  /** Whether no line is shown. */
+  readonly isFree: Effect.Effect<boolean>
   /** Changes the line of this name. */
   readonly change: (source: string, change: Partial<Live>) => Effect.Effect<void>
   /** Leaves nothing of the line of this name. */
@@ -57,6 +59,7 @@ export const make = (terminal: Terminal.Terminal): Effect.Effect<Screen, never, 
       print: (text) => print(self, text),
       begin: (live) => begin(self, live, scope),
       change: (source, change) => Effect.zipRight(Ref.update(self.live, changed(source, change)), draw(self)),
+      isFree: Effect.map(Ref.get(self.live), Option.isNone),
       end: (source) =>
         Effect.flatMap(
           Ref.get(self.live),

@@ -25,6 +25,8 @@ export interface Store {
     refused: Registered,
     register: Register
   ) => Effect.Effect<Registered, Failure>
+  /** The stored client, as it is. */
+  readonly stored: (issuer: string) => Effect.Effect<Registered | undefined, Failure>
   readonly forget: (issuer: string) => Effect.Effect<void, Failure>
 }
 
@@ -41,7 +43,8 @@ const isYoung = ({ registeredAt }: Registered, now: number): boolean =>
 
 export interface Options {
   readonly vault: Vault.Service
-  readonly redirectUris: ReadonlyArray<string>
+  /** What the program registers as: what differs in this makes another client. */
+  readonly traits: ReadonlyArray<string>
   readonly privateKey: PrivateKeyJwt | undefined
 }
 
@@ -66,6 +69,7 @@ export const make = (options: Options): Store => {
           ? Effect.fail(refusedAtOnce(issuer))
           : anew(self, found, register)
       }),
+    stored: (issuer) => Effect.map(find(self, issuer), ({ client }) => client),
     forget: (issuer) =>
       Effect.flatMap(keyOf(self, issuer), (key) => {
         self.unstored.delete(key)
@@ -86,9 +90,9 @@ interface Found {
 }
 
 /** The whole digest, so that no two issuers meet under one key. */
-const keyOf = ({ redirectUris }: Self, issuer: string): Effect.Effect<string> =>
+const keyOf = ({ traits }: Self, issuer: string): Effect.Effect<string> =>
   Effect.map(
-    VaultKey.make({ prefix: "", resource: [...redirectUris].sort().join(" "), issuer }),
+    VaultKey.make({ prefix: "", resource: [...traits].sort().join(" "), issuer }),
     ({ binding }) => `OAUTH_CLIENT_${binding}`
   )
 

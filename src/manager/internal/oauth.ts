@@ -1,6 +1,6 @@
 /** What `OAuthSource` and `SignIn` are made of. */
 import type * as HttpClient from "@effect/platform/HttpClient"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as RefreshToken from "../../oauth/RefreshToken.js"
@@ -10,6 +10,7 @@ import * as TokenSource from "../../TokenSource.js"
 import * as KeepAlive from "../../vault/KeepAlive.js"
 import * as PersistedCache from "../../vault/PersistedCache.js"
 import * as Persister from "../../vault/Persister.js"
+import * as Redemption from "../../vault/Redemption.js"
 import type * as Vault from "../../vault/Vault.js"
 import * as VaultKey from "../../vault/VaultKey.js"
 
@@ -26,8 +27,9 @@ export interface Settings
 }
 
 /** What all that works on the grant is given. */
-export interface Shared extends Pick<Below, "coolDown" | "deadline" | "graceWindow" | "key" | "leaseTerm"> {
+export interface Shared extends Pick<Below, "coolDown" | "graceWindow" | "key" | "leaseTerm"> {
   readonly name: string
+  readonly deadline: Duration.Duration
   readonly redeem: NonNullable<Below["redeem"]>
   /** Absent where nobody is to be told, so that a call for what is held costs no more than the memory. */
   readonly persister: Persister.Persister | undefined
@@ -41,8 +43,9 @@ export const prepare: (
   Misconfigured,
   Vault.Vault | HttpClient.HttpClient | RefreshScheduler | Scope.Scope
 > = Effect.fnUntraced(function*(options) {
-  const { coolDown, deadline, graceWindow, keepAlive, leaseTerm, refresh } = options
+  const { coolDown, graceWindow, keepAlive, leaseTerm, refresh } = options
   const redeem = yield* RefreshToken.make(refresh)
+  const deadline = Duration.decode(options.deadline ?? defaultDeadline(refresh))
   const key = options.key ?? (yield* keyOf(refresh))
   const name = options.name ?? `login at ${refresh.server.issuer}`
   const persister = options.persister && Persister.unsafeMake(name, options.persister)
@@ -51,6 +54,10 @@ export const prepare: (
   if (keepAlive !== undefined) yield* KeepAlive.make({ ...shared, every: keepAlive })
   return shared
 })
+
+/** What is cut off before its time may be a login that is lost, of a grant that is bound to a key too. */
+const defaultDeadline = (refresh: RefreshToken.Options): Duration.Duration =>
+  Duration.max(Redemption.defaultDeadline, RefreshToken.timeLimit(refresh))
 
 export const keyOf = (refresh: RefreshToken.Options): Effect.Effect<VaultKey.VaultKey> =>
   VaultKey.make({

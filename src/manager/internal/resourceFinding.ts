@@ -145,7 +145,7 @@ const isBare = (issuer: string): boolean => new URL(issuer).pathname === "/"
 const respelt = (issuer: string): string => issuer.endsWith("/") ? issuer.slice(0, -1) : `${issuer}/`
 
 /** Where the endpoints of a server are that is older than its metadata, by the protocol of 2025-03-26. */
-const conventional = (
+export const conventional = (
   origin: string
 ): Effect.Effect<AuthorizationServer.AuthorizationServer, Misconfigured> =>
   AuthorizationServer.make({

@@ -2,13 +2,13 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as LoginGate from "../../LoginGate.js"
 import { Misconfigured } from "../../TokenError.js"
 import type { TransientFailure } from "../../TokenError.js"
+import * as Vault from "../../vault/Vault.js"
 import type * as ClientRegistry from "../ClientRegistry.js"
 import type { Found, Options } from "../ResourceSettings.js"
+import * as Gates from "./gates.js"
 import * as Hourly from "./hourly.js"
 import * as Finding from "./resourceFinding.js"
 import * as Session from "./resourceSession.js"
@@ -26,8 +26,8 @@ export interface Keeper {
   readonly renewed: (session: Session.Session) => Effect.Effect<Session.Session, Failure>
   /** A resource that refuses a new token may have moved: the next call finds out, five times an hour. */
   readonly doubt: Effect.Effect<void>
-  /** Where the last login's grant is, as far as this was written down. */
-  readonly traced: Effect.Effect<Option.Option<Trace.Traced>>
+  /** With whom there were logins, as far as this was written down. */
+  readonly traced: Trace.Trace["find"]
   readonly peek: () => Session.Session | undefined
   readonly onChange: (listener: () => void) => () => void
 }
@@ -86,8 +86,9 @@ export const make: <R>(
   const context = yield* Effect.context<Session.Needs | R>()
   const lock = yield* Effect.makeSemaphore(1)
   const logins = yield* Hourly.make(options.maxLogins ?? 10)
-  const gate = yield* LoginGate.make
-  const trace = yield* Trace.make(options, name)
+  const place = yield* Trace.placeOf(options)
+  const gate = Gates.at(yield* Vault.Vault, place)
+  const trace = yield* Trace.make(place)
   const listeners = new Set<() => void>()
   const self: Self = {
     state: { session: undefined, unsubscribe: () => {}, since: 0, until: 0 },

@@ -141,7 +141,7 @@ const passing = <R>(
     )
   )
 
-const nobody = (name: string): Login.Service => ({
+export const nobody = (name: string): Login.Service => ({
   name,
   timeLimit: Duration.zero,
   login: Effect.fail(

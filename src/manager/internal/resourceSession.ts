@@ -10,7 +10,6 @@ import type { RefreshScheduler } from "../../RefreshScheduler.js"
 import type { Misconfigured } from "../../TokenError.js"
 import * as TokenSource from "../../TokenSource.js"
 import type * as Vault from "../../vault/Vault.js"
-import * as VaultKey from "../../vault/VaultKey.js"
 import type { Found, LoginOptions, Options } from "../ResourceSettings.js"
 import * as SignIn from "../SignIn.js"
 import * as Logins from "./resourceLogin.js"
@@ -60,21 +59,21 @@ export const open: <R>(
   const users = yield* Effect.makeSemaphore(everybody)
   const brought = before !== undefined && isBeside(before, found) ? before.brought : []
   const asking: Logins.Asking = { found, brought, isUnknown: false }
-  const key = yield* keyOf(found)
+  const party = Trace.partyOf(found)
   const login = yield* Logins.make({
     gate,
     logins,
     name,
     login: options.login,
     base: (found) => base(options, found),
-    before: trace.note(key)
+    before: trace.note(party)
   }, asking)
   const { dpop } = base(options, found)
   const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
   const signIn = yield* SignIn.make({
     ...kept(options),
     name,
-    key,
+    key: yield* Trace.keyOf(party),
     refresh: {
       server: found.server,
       client: found.client.client,
@@ -85,22 +84,18 @@ export const open: <R>(
       ...dpop === undefined ? {} : { dpop }
     }
   }).pipe(Effect.provideService(Login.Login, login), Effect.provideService(Scope.Scope, scope))
+  // Whoever logs in next may be somebody else.
+  const forget = Effect.sync(() => {
+    asking.brought = []
+  })
   return Object.assign(asking, {
-    signIn: used(signIn, users.withPermits(1)),
+    signIn: used(
+      { ...signIn, logout: (how) => Effect.zipRight(forget, signIn.logout(how)) },
+      users.withPermits(1)
+    ),
     close: users.withPermits(everybody)(Scope.close(scope, Exit.void))
   })
 })
-
-/** A grant is its client's alone (RFC 6749 §6), so that one of another client is not sent. */
-const keyOf = ({ client, resource, server }: Found): Effect.Effect<VaultKey.VaultKey> =>
-  Effect.map(
-    VaultKey.make({
-      prefix: "",
-      resource: `${resource.resource}\0${client.client.id}`,
-      issuer: server.issuer
-    }),
-    ({ binding }) => Trace.keyOf(binding)
-  )
 
 /** More than ever use it at once. */
 const everybody = 2 ** 31
@@ -118,12 +113,13 @@ const used = (
 
 type Kept = Pick<
   SignIn.Options,
-  "cache" | "deadline" | "graceWindow" | "keepAlive" | "leaseTerm" | "minUsable" | "persister"
+  "cache" | "coolDown" | "deadline" | "graceWindow" | "keepAlive" | "leaseTerm" | "minUsable" | "persister"
 >
 
+/** It is the gate of the resource that holds logins back, not that of the grant. */
 const kept = <R>(options: Options<R>): Kept => {
   const { cache, deadline, graceWindow, keepAlive, leaseTerm, persister } = options
-  return { cache, deadline, graceWindow, keepAlive, leaseTerm, minUsable: 0, persister }
+  return { cache, coolDown: 0, deadline, graceWindow, keepAlive, leaseTerm, minUsable: 0, persister }
 }
 
 /** Whether requests name the resource. */

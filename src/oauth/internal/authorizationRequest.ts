@@ -24,8 +24,10 @@ import * as Endpoint from "./tokenEndpoint.js"
 import type * as Transport from "./transport.js"
 import * as Url from "./url.js"
 
-/** The options that a request is made from. */
-export interface Options {
+/** What a request is made from. */
+export interface Settings {
+  /** Whether there has to be an ID token. */
+  readonly openid: boolean
   readonly client: { readonly id: string }
   readonly scopes?: ReadonlyArray<string> | undefined
   readonly resource?: string | ReadonlyArray<string> | undefined
@@ -35,14 +37,9 @@ export interface Options {
   readonly offlineAccess?: boolean | undefined
   readonly pushed?: boolean | undefined
   readonly requirePkce?: boolean | undefined
-  readonly maxAge?: Duration.DurationInput | undefined
-  readonly idToken?: "verify" | "ignore" | undefined
+  /** Finite. */
+  readonly maxAge?: Duration.Duration | undefined
   readonly dialect?: Dialect | undefined
-}
-
-export interface Settings extends Options {
-  /** Whether there has to be an ID token. */
-  readonly openid: boolean
 }
 
 /** The login that was begun. */
@@ -61,12 +58,13 @@ export interface Attempt {
 const own = ["state", "nonce", "response_mode", "max_age", "dpop_jkt", "request", "request_uri"]
 
 /** Fails where an option would undo what another one decides. */
-export const check = (source: string, options: Options): Effect.Effect<void, Misconfigured> => {
-  const name = own.find((name) => Object.hasOwn(options.authorizationParameters ?? {}, name))
+export const check = (
+  source: string,
+  { authorizationParameters = {}, maxAge, openid }: Settings
+): Effect.Effect<void, Misconfigured> => {
+  const name = own.find((name) => Object.hasOwn(authorizationParameters, name))
   if (name !== undefined) return Effect.fail(ownField(source, name))
-  const ignored = options.idToken === "ignore" ||
-    (options.idToken ?? options.scopes?.includes("openid") ?? false) === false
-  return options.maxAge !== undefined && ignored ? Effect.fail(ageUnknown(source)) : Effect.void
+  return maxAge !== undefined && !openid ? Effect.fail(ageUnknown(source)) : Effect.void
 }
 
 /** Makes the secrets of one login, and the address for its browser. */

@@ -48,16 +48,25 @@ const written = (
   request: Transport.Request,
   fields: URLSearchParams | undefined
 ): Transport.Request => {
-  const isJson = fields?.has("grant_type") === true && json.includes("token") ||
-    fields?.has("token") === true && json.includes("revocation")
-  return isJson
-    ? {
-      ...request,
-      headers: { ...request.headers, "content-type": "application/json" },
-      body: JSON.stringify(Object.fromEntries(fields ?? []))
-    }
-    : request
+  if (fields === undefined || !isJson(json, fields)) return request
+  return {
+    ...request,
+    headers: { ...request.headers, "content-type": "application/json" },
+    body: JSON.stringify(members(fields))
+  }
 }
+
+const isJson = (json: NonNullable<Dialect["json"]>, fields: URLSearchParams): boolean =>
+  fields.has("grant_type") && json.includes("token") || fields.has("token") && json.includes("revocation")
+
+/** A field that comes more than once is a list. */
+const members = (fields: URLSearchParams): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(
+    [...new Set(fields.keys())].map((name) => {
+      const all = fields.getAll(name)
+      return [name, all.length === 1 ? all[0] : all]
+    })
+  )
 
 const identified = (dialect: Dialect, request: Transport.Request): Effect.Effect<Transport.Request> =>
   dialect.requestIds === true

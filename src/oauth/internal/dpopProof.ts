@@ -11,25 +11,24 @@ import { Misconfigured } from "../../TokenError.js"
 import type { Keys } from "./dpopKey.js"
 import type { Nonces } from "./dpopNonces.js"
 import * as NonceMemory from "./dpopNonces.js"
-import * as Protocol from "./protocol.js"
 
-/** What makes the proofs of one attempt. `clockOffset` is how far the server's clock is ahead, in milliseconds. */
+/**
+ * What makes the proofs of one attempt, dated now by `Clock`. `clockOffset` is how far the server's clock is ahead, in
+ * milliseconds.
+ */
 export const handle = (
   keys: Keys,
   nonces: Nonces,
   clockOffset: number
 ): Effect.Effect<oauth.DPoPHandle> =>
-  Effect.zipWith(
-    Clock.currentTimeMillis,
-    Protocol.clockSkew(clockOffset),
-    (now, skew) =>
-      oauth.DPoP(skew, keys, {
-        [oauth.modifyAssertion]: (_header, payload) => {
-          const nonce = NonceMemory.find(nonces, String(payload["htu"]), now)
-          if (nonce !== undefined) payload["nonce"] = nonce.value
-        }
-      })
-  )
+  Effect.map(Clock.currentTimeMillis, (now) =>
+    oauth.DPoP({}, keys, {
+      [oauth.modifyAssertion]: (_header, payload) => {
+        payload["iat"] = Math.floor((now + clockOffset) / 1000)
+        const nonce = NonceMemory.find(nonces, String(payload["htu"]), now)
+        if (nonce !== undefined) payload["nonce"] = nonce.value
+      }
+    }))
 
 /** The hash of the public key that servers know it by (RFC 7638, RFC 9449 §6). */
 export const thumbprint = (keys: Keys): Effect.Effect<string> =>

@@ -145,7 +145,6 @@ export const ofRefusal = (
     case "invalid_client":
     // The document that the client's id leads to can't be used.
     case "invalid_client_metadata":
-    case "unauthorized_client":
     case "incorrect_client_credentials":
       return new Misconfigured({
         source,
@@ -169,13 +168,15 @@ export const ofRefusal = (
         hint: "Try again later.",
         retryAt: undefined
       })
+    // It is known, but this is none of its grants (RFC 6749 §5.2).
+    case "unauthorized_client":
     case "unsupported_grant_type":
     case "device_flow_disabled":
       return new Misconfigured({
         source,
         reason: "UnsupportedGrant",
         detail,
-        hint: "Enable this grant at the server, or use another one."
+        hint: "Enable this grant for the client at the server, or use another one; check the client id, too."
       })
     case "invalid_scope":
       return new RequestRejected({

@@ -1,6 +1,8 @@
 /**
  * The ID token that comes with the grant of a login: it holds, or the login fails; one that nobody asked for is
  * thrown away unread.
+ *
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as oauth from "oauth4webapi"

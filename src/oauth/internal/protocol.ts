@@ -78,7 +78,7 @@ export const client = (id: string, clockOffset: Ref.Ref<number>): Effect.Effect<
   Effect.map(Effect.flatMap(Ref.get(clockOffset), clockSkew), (skew) => ({ client_id: id, ...skew }))
 
 /** What makes oauth4webapi act at `Clock`'s time, by so many milliseconds ahead. */
-export const clockSkew = (offset: number): Effect.Effect<Pick<oauth.Client, typeof oauth.clockSkew>> =>
+const clockSkew = (offset: number): Effect.Effect<Pick<oauth.Client, typeof oauth.clockSkew>> =>
   Effect.map(Clock.currentTimeMillis, (now) => ({
     [oauth.clockSkew]: seconds(now + offset) - seconds(realClock.unsafeCurrentTimeMillis())
   }))

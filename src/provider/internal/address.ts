@@ -13,4 +13,4 @@ export const origin = (text: string): string => {
 
 /** One segment of a path, whatever it is called: it can't climb out of its place. */
 export const segment = (name: string): string =>
-  name.trim() === "" || /^\.{1,2}$/.test(name) ? "" : encodeURIComponent(name)
+  name.trim() === "" || /^\.{1,2}$|\p{Cs}/u.test(name) ? "" : encodeURIComponent(name)
