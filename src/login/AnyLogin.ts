@@ -101,6 +101,9 @@ const absent: Effect.Effect<undefined> = Effect.sync(() => undefined)
  * Where the program has both logins, the person is told why it is 4 or 5. A browser that can't be launched after all
  * does not change the choice: its login shows the address.
  *
+ * Whoever reads the log of a build sees the code, and could log in with an account of their own: where the log is public,
+ * set `EFFECT_CREDENTIALS_LOGIN` to `none`.
+ *
  * @since 0.1.0
  * @category constructors
  */
