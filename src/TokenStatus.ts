@@ -3,8 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as DateTime from "effect/DateTime"
-import * as Option from "effect/Option"
 import type * as Token from "./Token.js"
 import type { TokenError } from "./TokenError.js"
 
@@ -137,5 +135,8 @@ const generation = (token: Omit<Token.Token, "value" | "proofKey">): string =>
 
 const until = (instant: number): string => (instant === Infinity ? "never expires" : `expires ${at(instant)}`)
 
-const at = (instant: number): string =>
-  Option.match(DateTime.make(instant), { onNone: () => "at an unknown time", onSome: DateTime.formatIso })
+const at = (instant: number): string => {
+  // oxlint-disable-next-line no-restricted-globals -- No clock is read, and DateTime is the largest module that the core would load.
+  const date = new Date(instant)
+  return Number.isNaN(date.valueOf()) ? "at an unknown time" : date.toISOString()
+}
