@@ -9,6 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { globalValue } from "effect/GlobalValue"
 import * as Option from "effect/Option"
 import { TokenUnavailable } from "./TokenError.js"
 import type { TokenError } from "./TokenError.js"
@@ -66,13 +67,26 @@ type State =
  */
 export const make: Effect.Effect<LoginGate> = Effect.sync(() => unsafeMake())
 
+const all = globalValue(
+  "effect-credentials/LoginGate",
+  () => new WeakMap<object, Map<string, LoginGate>>()
+)
+
 /**
- * The same outside of Effect, for tables of gates.
+ * The one gate of this name that all in this process share who ask for it by the same owner, such as the identity of a
+ * vault. It is made when it is first asked for, and lives as long as the owner.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const unsafeMake = (): LoginGate => {
+export const unsafeOf = (owner: object, name: string): LoginGate => {
+  const gates = all.get(owner) ?? new Map<string, LoginGate>()
+  const gate = gates.get(name) ?? unsafeMake()
+  all.set(owner, gates.set(name, gate))
+  return gate
+}
+
+const unsafeMake = (): LoginGate => {
   let state: State = open
   const counted = <A, R>(
     login: Effect.Effect<A, TokenError, R>,

@@ -203,7 +203,7 @@ export const make = (options: Options): Redemption => {
       ),
     logIn: ({ coolDown, kind, login, timeLimit }, then) =>
       Grant.keeping(
-        gateOf(pending, key)[kind]({ source: options.source, coolDown })(login),
+        LoginGate.unsafeOf(options.vault.identity, key)[kind]({ source: options.source, coolDown })(login),
         (grant) =>
           Effect.flatMap(Effect.mapError(keep(grant), (error) => toTokenError(error, options.source)), then),
         { duration: timeLimit, onTimeout: () => loginExpired(options.source) }
@@ -222,16 +222,10 @@ export const defaultDeadline: Duration.Duration = Duration.minutes(1)
 const defaultLeaseTerm = Duration.seconds(15)
 
 /** A login that failed has failed for all who wait for one, whichever source they came by. */
-const loginMemory = ({ loginMemories }: Pending.Pending, key: string): Turns.Memory =>
-  known(loginMemories, key, Turns.memory)
-
-const gateOf = ({ gates }: Pending.Pending, key: string): LoginGate.LoginGate =>
-  known(gates, key, LoginGate.unsafeMake)
-
-const known = <A>(all: Map<string, A>, key: string, make: () => A): A => {
-  const value = all.get(key) ?? make()
-  all.set(key, value)
-  return value
+const loginMemory = ({ loginMemories }: Pending.Pending, key: string): Turns.Memory => {
+  const known = loginMemories.get(key) ?? Turns.memory()
+  loginMemories.set(key, known)
+  return known
 }
 
 const recordOf = Option.map(({ record }: Versioned) => record)

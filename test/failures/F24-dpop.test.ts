@@ -10,11 +10,11 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
-import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
 import { proofsIn } from "../oauth/dpopKit.js"
 import { serve } from "../oauth/kit.js"
 import type { Call, Handler } from "../oauth/kit.js"
+import { recording } from "../support/spans.js"
 
 const idp = AuthorizationServer.make({
   issuer: "https://idp.test",
@@ -52,16 +52,7 @@ describe("F24 no failure and no span tells a proof, a key or a nonce", () => {
   const told = (handler: Handler) =>
     Effect.gen(function*() {
       const calls: Array<Call> = []
-      const spans: Array<Tracer.Span> = []
-      const plain = yield* Effect.tracer
-      const tracer = Tracer.make({
-        context: (run, fiber) => plain.context(run, fiber),
-        span: (...args) => {
-          const span = plain.span(...args)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = yield* recording
       const server = yield* idp
       const key = yield* Dpop.generate()
       const grant = Grant.make({

@@ -20,10 +20,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
-import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
 import { serve } from "../oauth/kit.js"
 import type { Call, Handler } from "../oauth/kit.js"
+import { recording } from "../support/spans.js"
 
 const jwk = {
   kty: "OKP",
@@ -148,17 +148,8 @@ const answers: ReadonlyArray<readonly [what: string, handler: Handler]> = [
 /** Runs it, and gives all that an outsider could see of it. */
 const seen = (flow: Flow, handler: Handler) =>
   Effect.gen(function*() {
-    const spans: Array<Tracer.Span> = []
-    const tracer = yield* Effect.tracer
-    const recording = Tracer.make({
-      context: (run, fiber) => tracer.context(run, fiber),
-      span: (...args) => {
-        const span = tracer.span(...args)
-        spans.push(span)
-        return span
-      }
-    })
-    const effect = Effect.withTracer(Effect.provide(flow, serve(handler)), recording)
+    const { spans, tracer } = yield* recording
+    const effect = Effect.withTracer(Effect.provide(flow, serve(handler)), tracer)
     const fiber = yield* Effect.fork(Effect.exit(effect))
     for (let step = 0; fiber.unsafePoll() === null && step < 500; step++) {
       yield* TestClock.adjust(Duration.seconds(1))

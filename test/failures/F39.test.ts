@@ -5,6 +5,26 @@ import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
 import { access, asProcess, issuer, knownAt, makeWorld, metadata } from "../manager/resourceKit.js"
 
+/** Access by somebody who has logged in so long ago that the token has expired. */
+const loggedIn = Effect.gen(function*() {
+  const world = yield* makeWorld
+  const api = yield* access(world)
+  yield* api.source.get
+  yield* TestClock.adjust("2 hours")
+  return { api, world }
+})
+
+/** The same of two processes over one vault. */
+const twoLoggedIn = Effect.gen(function*() {
+  const world = yield* makeWorld
+  const one = yield* access(world, {}, asProcess(world, "1"))
+  const two = yield* access(world, {}, asProcess(world, "2"))
+  yield* one.source.get
+  yield* two.source.get
+  yield* TestClock.adjust("2 hours")
+  return { one, two, world }
+})
+
 describe("F39 a client that registered itself", () => {
   it.scoped("is another one at another issuer, and for another redirect URI", () =>
     Effect.gen(function*() {
@@ -28,10 +48,7 @@ describe("F39 a client that registered itself", () => {
 
   it.scoped("is registered again, once, after the server has forgotten it, and the person logs in once", () =>
     Effect.gen(function*() {
-      const world = yield* makeWorld
-      const api = yield* access(world)
-      yield* api.source.get
-      yield* TestClock.adjust("2 hours")
+      const { api, world } = yield* loggedIn
       knownAt(world, issuer).clear()
       const tokens = yield* Effect.all(Array.from({ length: 20 }, () => api.source.get), {
         concurrency: "unbounded"
@@ -48,10 +65,7 @@ describe("F39 a client that registered itself", () => {
 
   it.scoped("needs a person after that: where nobody may be asked, the error says so", () =>
     Effect.gen(function*() {
-      const world = yield* makeWorld
-      const api = yield* access(world)
-      yield* api.source.get
-      yield* TestClock.adjust("2 hours")
+      const { api, world } = yield* loggedIn
       knownAt(world, issuer).clear()
       for (let index = 0; index < 10; index++) {
         expect(yield* Effect.flip(api.source.request({ interactive: false }))).toMatchObject({
@@ -68,10 +82,7 @@ describe("F39 a client that registered itself", () => {
 
   it.scoped("is not registered again and again where the server refuses every one", () =>
     Effect.gen(function*() {
-      const world = yield* makeWorld
-      const api = yield* access(world)
-      yield* api.source.get
-      yield* TestClock.adjust("2 hours")
+      const { api, world } = yield* loggedIn
       world.set.before = ({ url }) =>
         url.endsWith("/token") ? Response.json({ error: "invalid_client" }, { status: 401 }) : undefined
       for (let index = 0; index < 10; index++) {
@@ -127,12 +138,7 @@ describe("F39 a client that registered itself", () => {
 
   it.scoped("that another process has registered anew is taken over", () =>
     Effect.gen(function*() {
-      const world = yield* makeWorld
-      const one = yield* access(world, {}, asProcess(world, "1"))
-      const two = yield* access(world, {}, asProcess(world, "2"))
-      yield* one.source.get
-      yield* two.source.get
-      yield* TestClock.adjust("2 hours")
+      const { one, two, world } = yield* twoLoggedIn
       knownAt(world, issuer).clear()
       yield* one.source.get
       expect(world.registrations()).toBe(2)
@@ -142,12 +148,7 @@ describe("F39 a client that registered itself", () => {
 
   it.scoped("that another process has registered anew means one login for both, not two", () =>
     Effect.gen(function*() {
-      const world = yield* makeWorld
-      const one = yield* access(world, {}, asProcess(world, "1"))
-      const two = yield* access(world, {}, asProcess(world, "2"))
-      yield* one.source.get
-      yield* two.source.get
-      yield* TestClock.adjust("2 hours")
+      const { one, two, world } = yield* twoLoggedIn
       knownAt(world, issuer).clear()
       world.set.registrationTakes = 1_000
       const both = yield* Effect.fork(

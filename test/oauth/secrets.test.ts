@@ -15,8 +15,8 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
-import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
+import { recording } from "../support/spans.js"
 import { serve } from "./kit.js"
 import type { Call, Handler } from "./kit.js"
 
@@ -168,17 +168,8 @@ const held = Grant.make({
  */
 const seen = <A, E>(effect: Effect.Effect<A, E>, waits: boolean) =>
   Effect.gen(function*() {
-    const spans: Array<Tracer.Span> = []
-    const tracer = yield* Effect.tracer
-    const recording = Tracer.make({
-      context: (run, fiber) => tracer.context(run, fiber),
-      span: (...args) => {
-        const span = tracer.span(...args)
-        spans.push(span)
-        return span
-      }
-    })
-    const fiber = yield* Effect.fork(Effect.exit(Effect.withTracer(effect, recording)))
+    const { spans, tracer } = yield* recording
+    const fiber = yield* Effect.fork(Effect.exit(Effect.withTracer(effect, tracer)))
     const time = waits ? Effect.forever(TestClock.adjust(Duration.seconds(40))) : Effect.never
     const exit = yield* Effect.raceFirst(Fiber.join(fiber), time)
     const errors = Exit.isFailure(exit) ? [...Cause.failures(exit.cause), ...Cause.defects(exit.cause)] : []

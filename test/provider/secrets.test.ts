@@ -20,8 +20,8 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
-import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
+import { recording } from "../support/spans.js"
 import { start } from "./kit.js"
 
 const hidden = "sesame/secret+1"
@@ -111,17 +111,8 @@ const watch = (flow: Flow, answer: (told: string) => Response) =>
         })
       )
     )
-    const spans: Array<Tracer.Span> = []
-    const tracer = yield* Effect.tracer
-    const recording = Tracer.make({
-      context: (run, fiber) => tracer.context(run, fiber),
-      span: (...args) => {
-        const span = tracer.span(...args)
-        spans.push(span)
-        return span
-      }
-    })
-    const fiber = yield* Effect.fork(Effect.exit(Effect.withTracer(Effect.provide(flow, layer), recording)))
+    const { spans, tracer } = yield* recording
+    const fiber = yield* Effect.fork(Effect.exit(Effect.withTracer(Effect.provide(flow, layer), tracer)))
     while (fiber.unsafePoll() === null) {
       yield* TestClock.adjust("1 second")
       yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))

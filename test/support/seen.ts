@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
-import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
+import { recording } from "./spans.js"
 
 /** The plain text, and the ways in which it is written on the wire. */
 export const written = (secret: string): ReadonlyArray<string> => [
@@ -17,20 +17,11 @@ export const written = (secret: string): ReadonlyArray<string> => [
 /** All that an outsider could see of an effect: how it ended, its spans and what it logged. */
 export const seen = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
-    const spans: Array<Tracer.Span> = []
-    const tracer = yield* Effect.tracer
-    const recording = Tracer.make({
-      context: (run, fiber) => tracer.context(run, fiber),
-      span: (...args) => {
-        const span = tracer.span(...args)
-        spans.push(span)
-        return span
-      }
-    })
+    const { spans, tracer } = yield* recording
     const lines: Array<string> = []
     const logger = Logger.map(Logger.structuredLogger, (line) => lines.push(inspect(line, { depth: null })))
     const exit = yield* effect.pipe(
-      Effect.withTracer(recording),
+      Effect.withTracer(tracer),
       Effect.exit,
       Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
       Logger.withMinimumLogLevel(LogLevel.All)

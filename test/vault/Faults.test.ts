@@ -14,7 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
-import * as Tracer from "effect/Tracer"
+import { recording } from "../support/spans.js"
 import { accessOf, down, grant, hour, key, makeIssuer, makeStore, refreshOf } from "./issuer.js"
 
 type Options = Omit<Persisted.Options<never>, "key">
@@ -394,16 +394,7 @@ describe("spans", () => {
   it.effect("stand around the work on the vault and the renewal, and hold no key and no secret", () =>
     Effect.gen(function*() {
       const { source } = yield* setting()
-      const spans: Array<Tracer.Span> = []
-      const native = yield* Effect.tracer
-      const tracer = Tracer.make({
-        span: (...args) => {
-          const span = native.span(...args)
-          spans.push(span)
-          return span
-        },
-        context: (execution, fiber) => native.context(execution, fiber)
-      })
+      const { spans, tracer } = yield* recording
       yield* Effect.provide(source.get, Layer.setTracer(tracer))
       expect(spans.map(({ name }) => name)).toEqual([
         "vault.get",

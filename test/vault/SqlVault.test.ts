@@ -15,9 +15,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Tracer from "effect/Tracer"
 import { mkdirSync } from "node:fs"
 import { dirname } from "node:path"
+import { recording } from "../support/spans.js"
 import { freshPath, secret, shown, sqlite, valueOf } from "./sql.js"
 
 const fresh = Effect.gen(function*() {
@@ -362,16 +362,7 @@ describe("other writers", () => {
 describe("spans", () => {
   it.scopedLive("show no key and no value, whatever happens", () =>
     Effect.gen(function*() {
-      const spans: Array<Tracer.Span> = []
-      const native = yield* Effect.tracer
-      const tracer = Tracer.make({
-        span: (...args) => {
-          const span = native.span(...args)
-          spans.push(span)
-          return span
-        },
-        context: (execution, fiber) => native.context(execution, fiber)
-      })
+      const { spans, tracer } = yield* recording
       const { sql } = yield* fresh
       const work = Effect.gen(function*() {
         const vault = yield* open(sql)

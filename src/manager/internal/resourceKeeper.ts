@@ -3,12 +3,12 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as LoginGate from "../../LoginGate.js"
 import { Misconfigured } from "../../TokenError.js"
 import type { TransientFailure } from "../../TokenError.js"
 import * as Vault from "../../vault/Vault.js"
 import type * as ClientRegistry from "../ClientRegistry.js"
 import type { Found, Options } from "../ResourceSettings.js"
-import * as Gates from "./gates.js"
 import * as Hourly from "./hourly.js"
 import * as Finding from "./resourceFinding.js"
 import * as Session from "./resourceSession.js"
@@ -87,7 +87,7 @@ export const make: <R>(
   const lock = yield* Effect.makeSemaphore(1)
   const logins = yield* Hourly.make(options.maxLogins ?? 10)
   const place = yield* Trace.placeOf(options)
-  const gate = Gates.at(yield* Vault.Vault, place)
+  const gate = LoginGate.unsafeOf((yield* Vault.Vault).identity, place)
   const trace = yield* Trace.make(place)
   const listeners = new Set<() => void>()
   const self: Self = {

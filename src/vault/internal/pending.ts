@@ -5,7 +5,6 @@
 import type * as Fiber from "effect/Fiber"
 import { globalValue } from "effect/GlobalValue"
 import type * as Option from "effect/Option"
-import type * as LoginGate from "../../LoginGate.js"
 import type { GrantRecord } from "../GrantRecord.js"
 import type * as Vault from "../Vault.js"
 import * as Turns from "./turns.js"
@@ -33,8 +32,6 @@ export interface Pending {
   readonly logins: Turns.Turns
   /** What the logins of a key share. */
   readonly loginMemories: Map<string, Turns.Memory>
-  /** What keeps the logins of a key apart in time. */
-  readonly gates: Map<string, LoginGate.LoginGate>
   readonly unsaved: Map<string, Unsaved>
   /** The write that has not ended, even though nobody waits for it any more. */
   readonly running: Map<string, Fiber.RuntimeFiber<unknown, unknown>>
@@ -57,7 +54,6 @@ export const of = ({ identity }: Vault.Service): Pending => {
     transactions: Turns.unsafeMake(),
     logins: Turns.unsafeMake(),
     loginMemories: new Map(),
-    gates: new Map(),
     unsaved: new Map(),
     running: new Map(),
     refused: new Map(),
